@@ -1,0 +1,48 @@
+"""What can go wrong with a sandbox, by whose fault it is and what the caller can do.
+
+    SandboxError
+    ├── IsolationUnavailable  this host cannot give the isolation asked for: says how to get it
+    ├── StartFailed           the zygote or the worker did not come up; nothing has run
+    ├── SandboxClosed         the sandbox was closed; open another
+    ├── SandboxBusy           another thread is using this sandbox; one step runs at a time
+    ├── SessionLost           the worker died and its state with it; open another sandbox
+    ├── NameNotFound          the session holds no variable of that name (also a KeyError)
+    └── ValueRefused          a value cannot cross: wrong type or too large (also a TypeError)
+
+What model-written code does wrong is no exception here: it is an `ExecResult` with an `Outcome`.
+"""
+
+
+class SandboxError(Exception):
+    """Root of everything that `rlm_sandbox` raises on purpose."""
+
+
+class IsolationUnavailable(SandboxError):
+    """This host cannot enforce the isolation asked for; the message names the remedy."""
+
+
+class StartFailed(SandboxError):
+    """The zygote or a worker did not come up."""
+
+
+class SandboxClosed(SandboxError):
+    """The sandbox was used after it was closed."""
+
+
+class SandboxBusy(SandboxError):
+    """A second thread used a sandbox while a step was running in it."""
+
+
+class SessionLost(SandboxError):
+    """The worker is gone and there was nothing to restore it from."""
+
+
+class NameNotFound(SandboxError, KeyError):
+    """The session holds no variable of that name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would print the repr
+
+
+class ValueRefused(SandboxError, TypeError):
+    """A value is of a type, depth or size that does not cross the wall."""
