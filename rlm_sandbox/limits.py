@@ -33,8 +33,7 @@ class ByteSize:
     def __get__(self, instance: object | None, owner: type) -> int:
         if instance is None:
             return self._default
-        size: int = instance.__dict__[self._key]
-        return size
+        return instance.__dict__[self._key]
 
     def __set__(self, instance: object, value: int | str) -> None:
         instance.__dict__[self._key] = parse_size(value) if isinstance(value, str) else value
