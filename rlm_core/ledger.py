@@ -1,0 +1,194 @@
+"""The account of one run: every level of the tree reserves here before a call, and settles after.
+
+All methods are thread-safe; the rules themselves are the pure functions of `rlm_core.policy`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rlm_core import policy as rules
+from rlm_core.policy import Charge, Used
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rlm_core.adapters.base import Usage
+    from rlm_core.policy import Policy
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Tokens and money held for one call until it is settled or released."""
+
+    charge: Charge
+    subcall: bool
+
+
+class Ledger:
+    """What one run has used and holds, under a lock. Raises PolicyError where nothing is left."""
+
+    def __init__(self, policy: Policy, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.policy = policy
+        self._clock = clock
+        self._started = clock()
+        self._lock = threading.Lock()
+        self._used = Used()
+
+    def used(self) -> Used:
+        """What has been used up to now."""
+        return self._used
+
+    def seconds(self) -> float:
+        """Wall seconds since the run began."""
+        return self._clock() - self._started
+
+    def seconds_left(self) -> float | None:
+        """Wall seconds until the run's time is over, 0 at least; None without such a limit."""
+        limit = self.policy.max_seconds
+        return None if limit is None else max(0.0, limit - self.seconds())
+
+    def step(self) -> None:
+        """Take a step. Raises MaxStepsExceeded or MaxSecondsExceeded."""
+        with self._lock:
+            rules.check_seconds(self.policy, self.seconds())
+            rules.check_step(self.policy, self._used)
+            self._used = replace(self._used, steps=self._used.steps + 1)
+
+    def subcall(self, depth: int, *, deepest: int | None = None) -> None:
+        """Take a subcall. Raises MaxRecursion-, MaxSubcalls- or MaxSecondsExceeded."""
+        deepest = self.policy.max_recursion_depth if deepest is None else deepest
+        with self._lock:
+            self._take_subcall(depth, deepest)
+
+    def hold_for_root(self, prompt_tokens: int, max_tokens: int, model: str | None) -> Reservation:
+        """Hold what a call of the root model may use, or all that is left if that is less.
+
+        The root is refused only when nothing is left: a run that is nearly over still gets the
+        reply that ends it.
+        """
+        wanted = self._charge(prompt_tokens, max_tokens, model)
+        with self._lock:
+            rules.check_charge(self.policy, self._used, Charge(1), subcall=False)
+            limit = self.policy.max_total_tokens
+            if limit is not None:
+                left = limit - self._used.tokens - self._used.held.tokens
+                wanted = replace(wanted, tokens=min(wanted.tokens, left))
+            return self._hold(wanted, subcall=False)
+
+    def hold_for_subcall(
+        self, depth: int, prompt_tokens: int, max_tokens: int, model: str | None, *, deepest: int
+    ) -> Reservation:
+        """Take a subcall and hold what it may use, both or neither. Raises PolicyError."""
+        wanted = self._charge(prompt_tokens, max_tokens, model)
+        with self._lock:
+            rules.check_charge(self.policy, self._used, wanted, subcall=True)
+            self._take_subcall(depth, deepest)
+            return self._hold(wanted, subcall=True)
+
+    def settle(self, held: Reservation, usage: Usage, model: str | None) -> None:
+        """Record what a call really used, even where that is more than was left."""
+        cost = self.policy.price_of(model).of(usage.prompt_tokens, usage.completion_tokens)
+        with self._lock:
+            self._drop(held.charge, subcall=held.subcall)
+            self._use(Charge(usage.total_tokens, cost), subcall=held.subcall)
+            self._used = replace(
+                self._used,
+                prompt_tokens=self._used.prompt_tokens + usage.prompt_tokens,
+                completion_tokens=self._used.completion_tokens + usage.completion_tokens,
+            )
+
+    def give_back(self, held: Reservation) -> None:
+        """Release what was held for a call that failed; its subcall stays counted."""
+        with self._lock:
+            self._drop(held.charge, subcall=held.subcall)
+
+    def overdrawn(self) -> str | None:
+        """The name of the limit that has been overstepped, or None."""
+        with self._lock:
+            try:
+                rules.check_charge(self.policy, self._used, Charge(), subcall=False)
+            except rules.PolicyError as error:
+                return str(error)
+            return None
+
+    def left(self) -> dict[str, int | float | None]:
+        """What is left, by name; None where there is no limit. This is what code sees."""
+        policy, used = self.policy, self._used
+        tokens = policy.max_total_tokens
+        cost = policy.max_cost
+        return {
+            "steps": max(0, policy.max_steps - used.steps),
+            "subcalls": max(0, policy.max_subcalls - used.subcalls),
+            "tokens": None if tokens is None else max(0, tokens - used.tokens - used.held.tokens),
+            "seconds": self.seconds_left(),
+            "cost": None if cost is None else max(0.0, cost - used.cost - used.held.cost),
+        }
+
+    def add(self, tokens: int, *, subcall: bool) -> None:
+        """Use tokens that were not reserved, all or none. Raises MaxTokensExceeded."""
+        charge = Charge(max(0, tokens))
+        with self._lock:
+            rules.check_charge(self.policy, self._used, charge, subcall=subcall)
+            self._use(charge, subcall=subcall)
+
+    def reserve(self, charge: Charge) -> None:
+        """Hold tokens for a subcall, all or none. Raises MaxTokensExceeded."""
+        with self._lock:
+            rules.check_charge(self.policy, self._used, charge, subcall=True)
+            self._hold(charge, subcall=True)
+
+    def release(self, charge: Charge) -> None:
+        """Give back what `reserve` held. Raises ValueError for more than is held."""
+        with self._lock:
+            self._require_held(charge.tokens)
+            self._drop(charge, subcall=True)
+
+    def finalize(self, reserved: int, actual: int) -> None:
+        """Turn a reservation into use; on MaxTokensExceeded it is given back and nothing used."""
+        if reserved < 0 or actual < 0:
+            raise ValueError("token counts must be non-negative")
+        with self._lock:
+            self._require_held(reserved)
+            self._drop(Charge(reserved), subcall=True)
+            rules.check_charge(self.policy, self._used, Charge(actual), subcall=True)
+            self._use(Charge(actual), subcall=True)
+
+    def _charge(self, prompt_tokens: int, max_tokens: int, model: str | None) -> Charge:
+        price = self.policy.price_of(model)
+        return Charge(prompt_tokens + max_tokens, price.of(prompt_tokens, max_tokens))
+
+    def _take_subcall(self, depth: int, deepest: int) -> None:
+        rules.check_seconds(self.policy, self.seconds())
+        rules.check_subcall(self.policy, self._used, depth, deepest)
+        self._used = replace(self._used, subcalls=self._used.subcalls + 1)
+
+    def _require_held(self, tokens: int) -> None:
+        if tokens > self._used.held_for_subcalls:
+            raise ValueError(f"{tokens} tokens are not held: only {self._used.held_for_subcalls}")
+
+    def _hold(self, charge: Charge, *, subcall: bool) -> Reservation:
+        self._change_held(charge.tokens, charge.cost, subcall=subcall)
+        return Reservation(charge, subcall)
+
+    def _drop(self, charge: Charge, *, subcall: bool) -> None:
+        self._change_held(-charge.tokens, -charge.cost, subcall=subcall)
+
+    def _change_held(self, tokens: int, cost: float, *, subcall: bool) -> None:
+        held = self._used.held
+        self._used = replace(
+            self._used,
+            held=Charge(held.tokens + tokens, held.cost + cost),
+            held_for_subcalls=self._used.held_for_subcalls + (tokens if subcall else 0),
+        )
+
+    def _use(self, charge: Charge, *, subcall: bool) -> None:
+        self._used = replace(
+            self._used,
+            tokens=self._used.tokens + charge.tokens,
+            subcall_tokens=self._used.subcall_tokens + (charge.tokens if subcall else 0),
+            cost=self._used.cost + charge.cost,
+        )
