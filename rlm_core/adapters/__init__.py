@@ -7,22 +7,57 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter, ModelResponse, Usage, estimate_usage
+    from rlm_core.adapters.errors import (
+        AdapterClosed,
+        BadReply,
+        KeyRefused,
+        ModelError,
+        ModelTimeout,
+        RateLimited,
+        RequestRefused,
+        ServerFailed,
+        Unreachable,
+    )
     from rlm_core.adapters.fake import FakeAdapter, FakeRule
+    from rlm_core.adapters.generic_chat import GenericChatAdapter
+    from rlm_core.adapters.openai_compat import OpenAICompatAdapter
 
 _HOME = {
+    "AdapterClosed": "errors",
+    "BadReply": "errors",
     "FakeAdapter": "fake",
     "FakeRule": "fake",
+    "GenericChatAdapter": "generic_chat",
+    "KeyRefused": "errors",
     "ModelAdapter": "base",
+    "ModelError": "errors",
     "ModelResponse": "base",
+    "ModelTimeout": "errors",
+    "OpenAICompatAdapter": "openai_compat",
+    "RateLimited": "errors",
+    "RequestRefused": "errors",
+    "ServerFailed": "errors",
+    "Unreachable": "errors",
     "Usage": "base",
     "estimate_usage": "base",
 }
 
 __all__ = [
+    "AdapterClosed",
+    "BadReply",
     "FakeAdapter",
     "FakeRule",
+    "GenericChatAdapter",
+    "KeyRefused",
     "ModelAdapter",
+    "ModelError",
     "ModelResponse",
+    "ModelTimeout",
+    "OpenAICompatAdapter",
+    "RateLimited",
+    "RequestRefused",
+    "ServerFailed",
+    "Unreachable",
     "Usage",
     "estimate_usage",
 ]

@@ -1,0 +1,159 @@
+"""A real HTTP server on 127.0.0.1 that answers each request with the next prepared behaviour."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, assert_never
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Answer with these bytes."""
+
+    body: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hang:
+    """Say nothing (after the first `sent` bytes, if any) until the client goes or the test ends."""
+
+    sent: bytes = b""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Close the connection after `sent` bytes."""
+
+    sent: bytes = b""
+
+
+@dataclass(frozen=True)
+class Flood:
+    """Send a reply that never ends."""
+
+
+Behaviour = Reply | Hang | Drop | Flood
+
+
+def chat(content: object, **extra: object) -> Reply:
+    """A well-formed chat reply."""
+    choice = {"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+    return json_reply({"choices": [choice], **extra})
+
+
+def json_reply(data: object, status: int = 200, **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(json.dumps(data).encode(), status, named)
+
+
+@dataclass(frozen=True)
+class Request:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def payload(self) -> dict[str, object]:
+        return json.loads(self.body)
+
+
+class ChatServer(ThreadingHTTPServer):
+    """Behaves as told, in order; the last behaviour is repeated. `requests` holds what came."""
+
+    daemon_threads = False
+    block_on_close = True
+
+    def __init__(self, *behaviours: Behaviour) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.behaviours = list(behaviours)
+        self.requests: list[Request] = []
+        self.lock = threading.Lock()
+        self.ended = threading.Event()
+        self.client_gone = threading.Event()
+        self._serving = threading.Thread(target=self.serve_forever, args=(0.01,))
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def __enter__(self) -> Self:
+        self._serving.start()
+        return self
+
+    def server_close(self) -> None:
+        self.ended.set()
+        self.shutdown()
+        self._serving.join()
+        super().server_close()
+
+    def next_behaviour(self, request: Request) -> Behaviour:
+        with self.lock:
+            self.requests.append(request)
+            return self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 10
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        behaviour = self.chat_server.next_behaviour(Request(self.path, dict(self.headers), body))
+        match behaviour:
+            case Reply():
+                self._reply(behaviour)
+            case Hang(sent):
+                self.wfile.write(sent)
+                self._wait_for_the_end()
+            case Drop(sent):
+                self.wfile.write(sent)
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+            case Flood():
+                self._flood()
+            case _:
+                assert_never(behaviour)
+
+    @property
+    def chat_server(self) -> ChatServer:
+        assert isinstance(self.server, ChatServer)
+        return self.server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Tests are quiet."""
+
+    def _reply(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def _wait_for_the_end(self) -> None:
+        self.close_connection = True
+        self.connection.settimeout(0.02)
+        while not self.chat_server.ended.is_set():
+            with suppress(TimeoutError):
+                if self.connection.recv(1) == b"":
+                    self.chat_server.client_gone.set()
+                    return
+
+    def _flood(self) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.send_response(200)
+            self.end_headers()
+            while not self.chat_server.ended.is_set():
+                self.wfile.write(b"x" * 65536)
+        self.chat_server.client_gone.set()

@@ -1,0 +1,85 @@
+"""The connection thread runs work from any thread, cancels it, and always ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError
+
+import httpx
+import pytest
+
+from rlm_core.adapters.connections import ConnectionThread
+from rlm_core.adapters.errors import AdapterClosed
+
+
+async def double(number: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * number
+
+
+async def wait_for_ever(started: threading.Event, ended: threading.Event) -> None:
+    started.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ended.set()
+
+
+def test_work_from_many_threads_comes_back_to_each() -> None:
+    connections = ConnectionThread(httpx.AsyncClient)
+    results: dict[int, int] = {}
+
+    def work(number: int) -> None:
+        results[number] = connections.submit(double(number)).result()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    connections.close()
+    assert results == {number: 2 * number for number in range(16)}
+
+
+def test_cancelling_the_future_ends_the_work() -> None:
+    connections = ConnectionThread(httpx.AsyncClient)
+    started, ended = threading.Event(), threading.Event()
+    future = connections.submit(wait_for_ever(started, ended))
+    assert started.wait(5)
+    assert future.cancel()
+    assert ended.wait(5)
+    connections.close()
+
+
+def test_closing_ends_what_is_in_flight_and_the_thread() -> None:
+    before = set(threading.enumerate())
+    connections = ConnectionThread(httpx.AsyncClient)
+    started, ended = threading.Event(), threading.Event()
+    future = connections.submit(wait_for_ever(started, ended))
+    assert started.wait(5)
+    connections.close()
+    assert ended.is_set()
+    with pytest.raises(CancelledError):
+        future.result(timeout=5)
+    assert set(threading.enumerate()) == before
+
+
+def test_closing_closes_the_client() -> None:
+    connections = ConnectionThread(httpx.AsyncClient)
+    client = connections.client
+    connections.close()
+    assert client.is_closed
+
+
+def test_closing_twice_is_closing_once() -> None:
+    connections = ConnectionThread(httpx.AsyncClient)
+    connections.close()
+    connections.close()
+
+
+def test_work_after_closing_is_refused() -> None:
+    connections = ConnectionThread(httpx.AsyncClient)
+    connections.close()
+    with pytest.raises(AdapterClosed, match="make another"):
+        connections.submit(double(1))
