@@ -11,13 +11,14 @@ PolicyError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rlm_core.errors import RLMError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rlm_core.ledger import Ledger
 
 CHARACTERS_PER_TOKEN = 4
