@@ -1,4 +1,4 @@
-"""Blocks between ``` or ~~~ lines, as models write them: unclosed, indented, nested, on one line."""
+"""Blocks between ``` or ~~~ lines: also unclosed, indented, nested or on one line."""
 
 from __future__ import annotations
 
