@@ -1,0 +1,117 @@
+"""Replies of sub-models in one SQLite file, so that no question is paid for twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlm_core.adapters.base import Usage
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+FILE_NAME = "replies.sqlite3"
+_SCHEMA = """
+create table if not exists replies (
+    key text primary key, text text not null, usage text not null
+) without rowid
+"""
+
+
+@dataclass(frozen=True)
+class CacheRecord:
+    """A reply that was given before."""
+
+    text: str
+    usage: Usage
+
+
+def cache_key(
+    *,
+    adapter: str,
+    model: str | None,
+    system_prompt: str,
+    max_tokens: int,
+    mode: str,
+    text: str,
+) -> str:
+    """The key of a reply: a digest of everything that could make the reply another one."""
+    parts = [adapter, model or "", system_prompt, str(max_tokens), mode, text]
+    whole = json.dumps(parts).encode()
+    return hashlib.sha256(whole).hexdigest()
+
+
+class FileCache:
+    """Replies by key, in the directory `root` (made with the first reply). Thread-safe.
+
+    Several processes may share a directory; a reply is there whole or not at all. A file that is
+    no cache raises sqlite3.DatabaseError with the first use.
+    """
+
+    def __init__(self, root: Path | str = ".rlm_cache") -> None:
+        self.root = Path(root)
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self.root / FILE_NAME
+
+    def get(self, key: str) -> CacheRecord | None:
+        """The reply kept under `key`, or None."""
+        with self._lock:
+            if self._connection is None and not self.path.exists():
+                return None
+            row = (
+                self._open()
+                .execute("select text, usage from replies where key = ?", (key,))
+                .fetchone()
+            )
+        return None if row is None else CacheRecord(row[0], Usage.from_dict(json.loads(row[1])))
+
+    def set(self, key: str, record: CacheRecord) -> None:
+        """Keep a reply; one that is already there is replaced."""
+        row = (
+            key,
+            record.text.encode(errors="replace").decode(),
+            json.dumps(record.usage.to_dict()),
+        )
+        with self._lock, self._open() as connection:
+            connection.execute("insert or replace into replies values (?, ?, ?)", row)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.root.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+            # Write-ahead logging lets processes read while one writes; a lost power supply may
+            # cost the last replies, never the file.
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            connection.execute(_SCHEMA)
+            self._connection = connection
+        return self._connection

@@ -1,0 +1,136 @@
+"""The messages of an episode: what was said, what is sent, and what is left out when it grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rlm_core import prompts
+from rlm_core.policy import estimate_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rlm_core.rules import EpisodeRules
+
+Message = dict[str, str]
+
+EMPTY_REPLY = "(empty reply)"  # some servers refuse a message without content
+
+
+@dataclass(frozen=True)
+class ContextFacts:
+    """What the model is told of its context. `head` lets the loop notice when it is printed."""
+
+    length: int
+    context_type: str = "string"
+    num_documents: int = 1
+    document_lengths: tuple[int, ...] = ()
+    paths: tuple[str, ...] = ()
+    head: str = ""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What the model is shown after a step."""
+
+    stdout: str = ""
+    error: str = ""
+    state: str = ""
+    advice: str = ""
+
+    def error_shown(self) -> str:
+        """The error with the advice below it."""
+        return "\n".join(filter(None, (self.error, self.advice)))
+
+
+@dataclass
+class Conversation:
+    """The turns of one episode. With history every turn is sent again, else only the last state."""
+
+    rules: EpisodeRules
+    query: str
+    facts: ContextFacts
+    turns: list[Message] = field(default_factory=list)
+
+    def ask(self, feedback: Feedback, step: int, *, repl_executed: bool) -> tuple[Message, ...]:
+        """The messages to send for a step, which becomes part of the history."""
+        if not self.rules.conversation_history:
+            return (self._system(), self._first(feedback, step, repl_executed=repl_executed))
+        if step == 1:
+            self.turns = [self._system(), self._first(feedback, step, repl_executed=False)]
+        else:
+            self.turns.append(self._next(feedback, step))
+        self.turns = trimmed(self.turns, self.rules.max_history_tokens)
+        return tuple(self.turns)
+
+    def hear(self, text: str) -> None:
+        """Take the model's reply into the history."""
+        if self.rules.conversation_history:
+            self.turns.append({"role": "assistant", "content": text.strip() or EMPTY_REPLY})
+
+    def ask_for_summary(self, feedback: Feedback, step: int) -> tuple[Message, ...]:
+        """The messages that ask for the best answer when no step is left."""
+        last = {"role": "user", "content": prompts.SUMMARY_REQUEST}
+        if self.turns:
+            result = self._next(feedback, step)["content"]
+            last["content"] = f"{result}\n\n{prompts.SUMMARY_REQUEST}"
+            return tuple(trimmed([*self.turns, last], self.rules.max_history_tokens))
+        first = self._first(feedback, step, repl_executed=True)
+        last["content"] = f"{first['content']}\n\n{prompts.SUMMARY_REQUEST}"
+        return (self._system(), last)
+
+    def _system(self) -> Message:
+        return {"role": "system", "content": self.rules.system_prompt}
+
+    def _first(self, feedback: Feedback, step: int, *, repl_executed: bool) -> Message:
+        content = prompts.build_root_user_message(
+            query=self.query,
+            context_len=self.facts.length,
+            context_type=self.facts.context_type,
+            num_documents=self.facts.num_documents,
+            document_lengths=self.facts.document_lengths,
+            paths=self.facts.paths,
+            repl_executed=repl_executed,
+            last_stdout=feedback.stdout,
+            last_error=feedback.error_shown(),
+            last_state_summary=feedback.state,
+            step=step,
+            max_steps=self.rules.max_steps,
+        )
+        return {"role": "user", "content": content}
+
+    def _next(self, feedback: Feedback, step: int) -> Message:
+        content = prompts.build_iteration_message(
+            last_stdout=feedback.stdout,
+            last_error=feedback.error_shown(),
+            last_state_summary=feedback.state,
+            step=step,
+            max_steps=self.rules.max_steps,
+            root_query=self.query,
+        )
+        return {"role": "user", "content": content}
+
+
+def trimmed(messages: Sequence[Message], max_tokens: int) -> list[Message]:
+    """The first two messages and as many of the last turns as fit; 0 keeps all.
+
+    What lies between is left out in pairs (reply, result), so that the roles go on alternating.
+    """
+    messages = list(messages)
+    if max_tokens <= 0 or tokens_in(messages) <= max_tokens:
+        return messages
+    head, tail = messages[:2], messages[2:]
+    left = max_tokens - tokens_in(head)
+    kept = len(tail)
+    while kept >= 2:
+        left -= tokens_in(tail[kept - 2 : kept])
+        if left < 0:
+            break
+        kept -= 2
+    return head + tail[kept + kept % 2 :]
+
+
+def tokens_in(messages: Sequence[Message]) -> int:
+    """Tokens of several messages by rule of thumb."""
+    return sum(estimate_tokens(message.get("content", "")) for message in messages)

@@ -1,0 +1,430 @@
+"""What model-written code finds in its session. This file's source is run inside the worker.
+
+It imports the standard library only. Its globals hold, before it runs: the text P, the functions
+of the host (`rlm_core.subcalls`) and the values of `GuestValues` in `rlm_core.session`. Every
+name of `__all__` is put into the session and comes back after a cell that binds it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rlm_core.context import Context, DocumentSpans
+
+    P = CONTEXT_SOURCE = CONTEXT_TYPE = ""
+    CONTEXT_PATHS: list[str] = []
+    DOCUMENT_BOUNDS: list[int] = []
+    DOCUMENTS_TEXT = P or None
+    PARALLEL = bool(P)
+
+    def rlm_query(prompt: str, options: dict[str, object]) -> str:
+        """One sub-model call, made by the host."""
+        ...
+
+    def rlm_batch(prompts: list[str], options: dict[str, object]) -> list[dict[str, str]]:
+        """Many sub-model calls at once, made by the host: {"text"} or {"error", "kind"} each."""
+        ...
+
+    def rlm_budget() -> dict[str, int | float | None]:
+        """What is left."""
+        ...
+
+    def rlm_submit(text: str) -> None:
+        """Take an answer."""
+        ...
+
+
+__all__ = [
+    "FINAL",
+    "FINAL_VAR",
+    "SHOW_VARS",
+    "SUBMIT",
+    "Context",
+    "ask",
+    "ask_chunk",
+    "ask_chunked",
+    "ask_chunks",
+    "ask_chunks_first",
+    "budget",
+    "ctx",
+    "extract_after",
+    "lenP",
+    "llm_batch",
+    "llm_batch_json",
+    "llm_batch_records",
+    "llm_query",
+    "llm_query_batch",
+    "llm_query_json",
+    "llm_query_records",
+    "peek",
+    "pick_first_answer",
+    "subcall",
+    "tail",
+]
+
+BAD_ITEM = "[ERROR] llm_batch expects a list of prompt strings."
+RECORD_KEYS = ("records", "items", "entities", "results", "data")
+LONGEST_SHORT_ANSWER = 80
+EDGES = " \t\r\n.,;:\"'()[]{}"
+
+
+def _load_context() -> types.ModuleType:
+    """The host's context module, run here from its source: there is one definition of Context."""
+    module = types.ModuleType("rlm_context")
+    sys.modules["rlm_context"] = module  # dataclasses look their module up
+    exec(compile(CONTEXT_SOURCE, "<rlm_context>", "exec"), module.__dict__)  # noqa: S102 - our own
+    return module
+
+
+_context = _load_context()
+if not TYPE_CHECKING:
+    Context = _context.Context
+    DocumentSpans = _context.DocumentSpans
+_whole = P if DOCUMENTS_TEXT is None else DOCUMENTS_TEXT
+ctx = Context(P, DocumentSpans(_whole, DOCUMENT_BOUNDS), CONTEXT_TYPE, tuple(CONTEXT_PATHS))
+
+
+def peek(n: int = 2000) -> str:
+    """The first n characters of P."""
+    return P[: max(0, n)]
+
+
+def tail(n: int = 2000) -> str:
+    """The last n characters of P."""
+    return P[-n:] if n > 0 else ""
+
+
+def lenP() -> int:  # noqa: N802 - the field's own name
+    """The number of characters in P."""
+    return len(P)
+
+
+def llm_query(
+    text: str,
+    *,
+    model: str | None = None,
+    max_tokens: int | None = None,
+    depth: int = 1,
+    parallel_group: str | None = None,
+    parallel_index: int | None = None,
+    parallel_total: int | None = None,
+    reserved_tokens: int = 0,
+) -> str:
+    """Ask a sub-model, which sees nothing but this text."""
+    del reserved_tokens  # reservations are the host's business
+    options: dict[str, object] = {"model": model, "max_tokens": max_tokens, "depth": depth}
+    if parallel_group is not None:
+        options |= {"group": parallel_group, "index": parallel_index, "total": parallel_total}
+    return rlm_query(_as_text(text), options)
+
+
+subcall = llm_query
+
+
+def llm_batch(
+    prompts: object,
+    *,
+    model: str | None = None,
+    max_tokens: int | None = None,
+    on_error: str = "return",
+) -> list[str]:
+    """Ask a sub-model many things at once; the answers are in the order of the prompts.
+
+    A prompt that failed gives the text "[ERROR] ..." and the others are kept; with
+    on_error="raise" the first failure is raised.
+    """
+    if on_error not in {"return", "raise"}:
+        raise ValueError("on_error must be 'return' or 'raise'")
+    if not isinstance(prompts, (list, tuple)):
+        raise ValueError("llm_batch expects a list of prompt strings.")  # noqa: TRY004
+    unique = list(dict.fromkeys(item for item in prompts if isinstance(item, str)))
+    answers: dict[str, str] = {}
+    if unique:
+        options: dict[str, object] = {"model": model, "max_tokens": max_tokens}
+        options["on_error"] = on_error
+        answers = dict(zip(unique, map(_item_text, rlm_batch(unique, options)), strict=True))
+    return [answers[item] if isinstance(item, str) else BAD_ITEM for item in prompts]
+
+
+def _item_text(item: dict[str, str]) -> str:
+    return item["text"] if "text" in item else f"[ERROR] {item['error']}: {item['message']}"
+
+
+def llm_query_batch(
+    chunks: object,
+    *args: object,
+    model: str | None = None,
+    max_tokens: int | None = None,
+    chunk_size: int | None = None,
+    overlap: int = 0,
+    question: str | None = None,
+    parallel: bool | None = None,
+) -> list[str]:
+    """Ask about each of several pieces; also takes (question, pieces) the other way round."""
+    rest = list(args)
+    if isinstance(chunks, str) and rest and isinstance(rest[0], (list, tuple, Context)):
+        question, chunks = chunks, rest.pop(0)
+    question = question if question is not None else _question_among(rest)
+    prompts = _prompts(question, _pieces(chunks, chunk_size, overlap))
+    if PARALLEL if parallel is None else parallel:
+        return llm_batch(prompts, model=model, max_tokens=max_tokens)
+    answers = {
+        prompt: llm_query(prompt, model=model, max_tokens=max_tokens)
+        for prompt in dict.fromkeys(prompts)
+    }
+    return [answers[prompt] for prompt in prompts]
+
+
+def ask(question: str, text: str, *, max_tokens: int | None = None) -> str:
+    """Ask a question about a piece of text."""
+    return llm_query(_prompt(question, _as_text(text)), max_tokens=max_tokens)
+
+
+def ask_chunk(question: str, text: str, *, max_tokens: int | None = None) -> str:
+    """The same as `ask`."""
+    return ask(question, text, max_tokens=max_tokens)
+
+
+def ask_chunks(
+    question: str,
+    chunks: object,
+    *,
+    max_tokens: int | None = None,
+    chunk_size: int | None = None,
+    overlap: int = 0,
+    parallel: bool | None = None,
+) -> list[str]:
+    """Ask a question about each of several pieces."""
+    return llm_query_batch(
+        chunks,
+        question=question,
+        max_tokens=max_tokens,
+        chunk_size=chunk_size,
+        overlap=overlap,
+        parallel=parallel,
+    )
+
+
+ask_chunked = ask_chunks
+
+
+def ask_chunks_first(
+    question: str,
+    chunks: object,
+    *,
+    max_tokens: int | None = None,
+    chunk_size: int | None = None,
+    overlap: int = 0,
+) -> str | None:
+    """Ask about one piece after the other, up to the first that gives a short clear answer."""
+    for prompt in dict.fromkeys(_prompts(question, _pieces(chunks, chunk_size, overlap))):
+        answer = _short_answer(llm_query(prompt, max_tokens=max_tokens))
+        if answer is not None:
+            return answer
+    return None
+
+
+def pick_first_answer(answers: object) -> str | None:
+    """The first of several answers that is short and clear, without its preamble, or None."""
+    if not isinstance(answers, (list, tuple)):
+        return None
+    short = (_short_answer(item) for item in answers if isinstance(item, str))
+    return next((item for item in short if item is not None), None)
+
+
+def extract_after(marker: str, *, max_len: int = 128) -> str | None:
+    """The first word after a marker in P, without punctuation around it, or None."""
+    position = P.find(marker)
+    if position < 0:
+        return None
+    start = position + len(marker)
+    return _first_word(P[start : start + max_len])
+
+
+def llm_query_json(
+    prompt: str, text: str | None = None, *, model: str | None = None, max_tokens: int | None = None
+) -> object:
+    """Ask a sub-model and parse its answer as JSON; what is none is {"_parse_error", "_raw"}."""
+    whole = f"{prompt}\n\n{text}" if bool(text) else prompt
+    return _parse_jsonish_response(llm_query(whole, model=model, max_tokens=max_tokens))
+
+
+def llm_batch_json(
+    prompts: list[str], *, model: str | None = None, max_tokens: int | None = None
+) -> list[object]:
+    """`llm_batch` with every answer parsed as JSON."""
+    answers = llm_batch(prompts, model=model, max_tokens=max_tokens)
+    return [_parse_jsonish_response(answer) for answer in answers]
+
+
+def llm_query_records(
+    prompt: str, *, model: str | None = None, max_tokens: int | None = None
+) -> list[dict[str, object]]:
+    """Ask a sub-model for records: the dicts in the JSON that it answers."""
+    return _records(llm_query_json(prompt, model=model, max_tokens=max_tokens))
+
+
+def llm_batch_records(
+    prompts: list[str], *, model: str | None = None, max_tokens: int | None = None
+) -> list[list[dict[str, object]]]:
+    """`llm_query_records` for many prompts at once."""
+    return [_records(item) for item in llm_batch_json(prompts, model=model, max_tokens=max_tokens)]
+
+
+def budget() -> dict[str, int | float | None]:
+    """What is left of this run: steps, subcalls, tokens, seconds, cost. None: no limit."""
+    return rlm_budget()
+
+
+def FINAL(answer: object) -> None:  # noqa: N802 - the field's own name
+    """Give the answer from within code; the run ends after this cell."""
+    rlm_submit(_answer_text(answer))
+
+
+def FINAL_VAR(name: object) -> None:  # noqa: N802 - the field's own name
+    """Give the value of a variable (its name, or itself) as the answer."""
+    session = sys._getframe(1).f_globals
+    named = isinstance(name, str) and name in session
+    rlm_submit(_answer_text(session[name] if named else name))
+
+
+def SUBMIT(*values: object, **fields: object) -> None:  # noqa: N802 - the field's own name
+    """Give the answer: one value, or several named fields, which become a JSON object."""
+    if len(fields) == 1 and not values:
+        values, fields = tuple(fields.values()), {}
+    answer = values[0] if len(values) == 1 and not fields else [*values] or fields
+    if not isinstance(answer, str) and fields:
+        answer = json.dumps(answer, ensure_ascii=False, default=str)
+    rlm_submit(_answer_text(answer))
+
+
+def SHOW_VARS() -> str:  # noqa: N802 - the field's own name
+    """The variables that the code has made: name, type and size, one a line."""
+    session = sys._getframe(1).f_globals
+    mine = {
+        name: value
+        for name, value in session.items()
+        if not name.startswith("_")
+        and not isinstance(value, types.ModuleType)
+        and name not in globals()
+    }
+    lines = [f"{name} = {_sketch(value)}" for name, value in mine.items()]
+    return "\n".join(lines) or "(no variables yet)"
+
+
+def _sketch(value: object) -> str:
+    kind = type(value).__name__
+    if isinstance(value, (str, bytes, list, tuple, dict, set, frozenset)):
+        return f"{kind}[len={len(value)}]"
+    text = repr(value) if isinstance(value, (bool, int, float, type(None))) else ""
+    return f"{kind} {text}"[:80].rstrip()
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    text = getattr(value, "text", None)
+    if isinstance(text, str):
+        return text
+    if isinstance(value, (list, tuple)):
+        return "\n".join(map(_as_text, value))
+    return str(value)
+
+
+def _answer_text(answer: object) -> str:
+    text = getattr(answer, "text", None)
+    return text if isinstance(text, str) else str(answer)
+
+
+def _question_among(values: list[object]) -> str | None:
+    for value in values:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+            return value[0]
+    return None
+
+
+def _pieces(chunks: object, chunk_size: int | None, overlap: int) -> list[str]:
+    if isinstance(chunks, Context):
+        return [text for _, _, text in chunks.chunk(chunk_size or 2000, overlap=overlap)]
+    if isinstance(chunks, str):
+        if not bool(chunk_size):
+            return [chunks]
+        return [text for _, _, text in Context.from_text(chunks).chunk(chunk_size, overlap)]
+    if not isinstance(chunks, (list, tuple, DocumentSpans)):
+        return []
+    pieces: list[str] = []
+    for item in chunks:
+        if isinstance(item, str):
+            pieces.append(item)
+        elif isinstance(item, tuple) and len(item) >= 3:
+            pieces.append(str(item[2]))
+    return pieces
+
+
+def _prompt(question: str, piece: str) -> str:
+    return f"Question: {question}\nSnippet:\n{piece}"
+
+
+def _prompts(question: str | None, pieces: list[str]) -> list[str]:
+    return [_prompt(question, piece) for piece in pieces] if bool(question) else pieces
+
+
+def _first_word(text: str) -> str | None:
+    words = text.split(None, 1)
+    return (words[0].strip(EDGES) or None) if words else None
+
+
+def _short_answer(text: str) -> str | None:
+    cleaned = text.strip()
+    if "```" in cleaned or "<think>" in cleaned.lower():
+        return None
+    if cleaned.lower().startswith(("answer:", "final:", "result:")):
+        cleaned = cleaned.split(":", 1)[1].strip()
+    marker = "the key term is:"
+    if marker in cleaned.lower():
+        return _first_word(cleaned[cleaned.lower().index(marker) + len(marker) :])
+    unusable = cleaned in {"", "NO_ANSWER"} or cleaned.startswith(("[SUBCALL_LIMIT]", "[ERROR]"))
+    if unusable or "\n" in cleaned or len(cleaned) > LONGEST_SHORT_ANSWER:
+        return None
+    return cleaned
+
+
+def _parse_jsonish_response(text: str) -> object:
+    """JSON in an answer: plain, in a fence, after "name:", or the first {...} or [...] of it."""
+    stripped = _unfenced(text)
+    candidates = [stripped]
+    if ":" in stripped:
+        candidates.append(stripped.split(":", 1)[1].strip())
+    for opening, closing in ("{}", "[]"):
+        start, end = stripped.find(opening), stripped.rfind(closing)
+        if 0 <= start < end:
+            candidates.append(stripped[start : end + 1])
+    for candidate in candidates:
+        try:
+            return json.loads(candidate)
+        except ValueError:
+            continue
+    return {"_parse_error": "Could not parse JSON from subcall response.", "_raw": stripped}
+
+
+def _unfenced(text: str) -> str:
+    stripped = text.strip()
+    lines = stripped.splitlines()
+    if len(lines) >= 2 and lines[0].startswith("```") and lines[-1].strip() == "```":
+        return "\n".join(lines[1:-1]).strip()
+    return stripped
+
+
+def _records(parsed: object) -> list[dict[str, object]]:
+    if isinstance(parsed, dict):
+        nested = next(
+            (parsed[key] for key in RECORD_KEYS if isinstance(parsed.get(key), list)), None
+        )
+        parsed = nested if nested is not None else ([] if "_parse_error" in parsed else [parsed])
+    return [item for item in parsed if isinstance(item, dict)] if isinstance(parsed, list) else []

@@ -1,0 +1,155 @@
+"""What goes into the loop and what comes out of it: frozen, tagged, and without any machinery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+NO_ANSWER = "NO_ANSWER"
+
+
+class Limit(StrEnum):
+    """What ran out when the model could not be asked any more."""
+
+    STEPS = "max_steps"
+    TOKENS = "max_tokens"
+    SECONDS = "max_seconds"
+    COST = "max_cost"
+
+
+class RunStatus(StrEnum):
+    """How a run ended, for a program to act on."""
+
+    ANSWERED = "answered"  # the model gave this answer as its final one
+    LIMITED = "limited"  # something stopped it; this is the best answer that it had
+    NO_ANSWER = "no_answer"  # something stopped it, and there is no answer
+
+
+class Ending(StrEnum):
+    """What ended an episode."""
+
+    FINAL = "final"  # FINAL in a reply
+    FINAL_VAR = "final_var"  # FINAL_VAR in a reply
+    SUBMITTED = "submitted"  # FINAL, FINAL_VAR, SUBMIT or the answer dict in code
+    AUTO_FINALIZE = "auto_finalize"  # the variable that was asked for holds an answer
+    MAX_STEPS = "max_steps"
+    MAX_TOKENS = "max_tokens"
+    MAX_SECONDS = "max_seconds"
+    MAX_COST = "max_cost"
+    REJECTED = "rejected"  # too many answers matched a reject pattern
+    EMPTY_REPLIES = "empty_replies"  # the model's output went into hidden reasoning only
+    COLLAPSED = "collapsed"  # the same reply again and again
+    CONTEXT_PRINTED = "context_printed"  # the context was printed again and again
+
+
+@dataclass(frozen=True)
+class Value:
+    """A variable of the session as the loop needs it: its text, and whether it was one."""
+
+    text: str
+    kind: Literal["text", "none", "other"] = "text"
+
+
+Values = Mapping[str, Value]
+"""Variables by name; a name that is not there does not exist in the session."""
+
+
+# --- events: into the loop --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The session is ready; the first question may be asked."""
+
+
+@dataclass(frozen=True)
+class Replied:
+    """The model's reply. `overdrawn` names the limit that the reply overstepped, if it did."""
+
+    text: str
+    finish_reason: str | None = None
+    overdrawn: Limit | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The model could not be asked: this limit is reached."""
+
+    limit: Limit
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A cell ended: what it printed, how it ended, and the variables that `Run` asked for."""
+
+    stdout: str = ""
+    error: str | None = None
+    notice: str | None = None
+    """What the model must know of the session itself: stopped, restored, lost."""
+    changes: str = ""
+    """New and changed variables, one a line."""
+    values: Values = field(default_factory=dict)
+    submitted: str | None = None
+    """An answer that the code gave by itself."""
+    subcalls: int = 0
+    """Sub-model replies that the code got, cached ones too."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The variables that `Look` asked for."""
+
+    values: Values
+
+
+Event = Begin | Replied | Refused | Ran | Looked
+
+
+# --- actions: out of the loop -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Ask the model, and answer with `Replied` or `Refused`."""
+
+    messages: tuple[dict[str, str], ...]
+    max_tokens: int
+    purpose: Literal["step", "summary"] = "step"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a cell, read these variables after it, and answer with `Ran`."""
+
+    code: str
+    read: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """Read these variables, and answer with `Looked`."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Set a variable to None. Needs no answer."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The episode is over."""
+
+    answer: str
+    status: RunStatus
+    ending: Ending
+
+
+Action = Ask | Run | Look | Clear | Finish
+Actions = tuple[Action, ...]
+"""Carried out in order; only the last one is answered with an event (none after `Finish`)."""

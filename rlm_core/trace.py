@@ -1,0 +1,149 @@
+"""What happened in a run, step by step: kept, written while it happens, and read back."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Literal, get_args
+
+from rlm_core.adapters.base import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+StepKind = Literal[
+    "root_call",
+    "repl_exec",
+    "subcall",
+    "recursive_subcall",
+    "sub_root_call",
+    "sub_repl_exec",
+    "sub_subcall",
+    "baseline_call",
+]
+_KINDS = frozenset(get_args(StepKind))
+
+
+@dataclass(frozen=True)
+class TraceStep:
+    """One call of a model, or one cell that ran. Times are seconds; long texts are cut."""
+
+    step_id: int
+    kind: StepKind
+    depth: int
+    prompt_summary: str | None = None
+    code: str | None = None
+    output: str | None = None
+    stdout: str | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    elapsed: float | None = None
+    cache_hit: bool = False
+    input_hash: str | None = None
+    output_hash: str | None = None
+    cache_key: str | None = None
+    parallel_group_id: str | None = None
+    parallel_index: int | None = None
+    parallel_total: int | None = None
+    parent_id: int | None = None
+    """The step within which this one happened: a recursive subcall's id, for its own steps."""
+    outcome: str | None = None
+    """What ended a cell (`rlm_sandbox.Outcome`)."""
+    state: str | None = None
+    """What is left of the variables after a cell (`rlm_sandbox.State`)."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The steps of a run in the order in which they ended."""
+
+    steps: list[TraceStep] = field(default_factory=list)
+
+    def add(self, step: TraceStep) -> None:
+        """Append a step; steps come from several threads, and appending is atomic."""
+        self.steps.append(step)
+
+    def total_tokens(self) -> int:
+        """Tokens of all steps together; replies from the cache used none."""
+        return sum(step.usage.total_tokens for step in self.steps if step.usage)
+
+    def children(self, step_id: int | None) -> list[TraceStep]:
+        """The steps right below a step, or below none: the root's own."""
+        return [step for step in self.steps if step.parent_id == step_id]
+
+    def to_json(self) -> str:
+        """The steps as a JSON array."""
+        return json.dumps([step.to_dict() for step in self.steps], ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, raw: str) -> Trace:
+        """A trace from a JSON array, from {"steps": [...]}, or from one JSON object a line.
+
+        Unknown fields are passed over and missing ones take their default. Raises ValueError for
+        what is no trace at all.
+        """
+        return cls([_step(item, number) for number, item in enumerate(_items(raw), start=1)])
+
+
+class TraceFile:
+    """Writes each step as one line of JSON the moment it ends. Thread-safe; a context manager."""
+
+    def __init__(self, path: Path | str) -> None:
+        from pathlib import Path as FilePath
+
+        self._file = FilePath(path).open("w", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._lock = threading.Lock()
+
+    def write(self, step: TraceStep) -> None:
+        """Append a step and flush, so that a reader sees it while the run goes on."""
+        line = json.dumps(step.to_dict(), ensure_ascii=False).encode(errors="replace").decode()
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(line + "\n")
+                self._file.flush()
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        with self._lock:
+            self._file.close()
+
+
+def _items(raw: str) -> list[object]:
+    try:
+        data: object = json.loads(raw)
+    except ValueError:
+        return [_parsed(line, number) for number, line in _lines(raw)]
+    if isinstance(data, dict) and isinstance(data.get("steps"), list):
+        data = data["steps"]
+    return data if isinstance(data, list) else [data]
+
+
+def _lines(raw: str) -> list[tuple[int, str]]:
+    return [(number, line) for number, line in enumerate(raw.splitlines(), 1) if line.strip()]
+
+
+def _parsed(line: str, number: int) -> object:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number} of the trace is not JSON: {error}") from error
+
+
+def _step(item: object, number: int) -> TraceStep:
+    if not isinstance(item, dict) or item.get("kind") not in _KINDS:
+        raise ValueError(f"item {number} is no step of a trace: it has no known kind")
+    known: dict[str, object] = {"step_id": number, "depth": 0}
+    known |= {name: item[name] for name in _FIELDS if name in item}
+    usage: Mapping[str, object] | object = known.get("usage")
+    known["usage"] = Usage.from_dict(usage) if isinstance(usage, dict) else None
+    return TraceStep(**known)  # ty: ignore[invalid-argument-type]
+
+
+_FIELDS = frozenset(each.name for each in fields(TraceStep))
