@@ -1,0 +1,60 @@
+"""A Python REPL in a sealed, resource-limited child process, with host functions.
+
+It knows nothing of language models. Start at `Sandbox`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rlm_sandbox.errors import (
+        IsolationUnavailable,
+        NameNotFound,
+        SandboxBusy,
+        SandboxClosed,
+        SandboxError,
+        SessionLost,
+        StartFailed,
+        ValueRefused,
+    )
+    from rlm_sandbox.limits import Limits
+    from rlm_sandbox.repl import PythonREPL
+    from rlm_sandbox.result import ExecResult, Outcome, State
+    from rlm_sandbox.sandbox import Sandbox
+
+__all__ = [
+    "ExecResult",
+    "IsolationUnavailable",
+    "Limits",
+    "NameNotFound",
+    "Outcome",
+    "PythonREPL",
+    "Sandbox",
+    "SandboxBusy",
+    "SandboxClosed",
+    "SandboxError",
+    "SessionLost",
+    "StartFailed",
+    "State",
+    "ValueRefused",
+]
+
+_HOMES = {
+    "ExecResult": "result",
+    "Limits": "limits",
+    "Outcome": "result",
+    "PythonREPL": "repl",
+    "Sandbox": "sandbox",
+    "State": "result",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: the worker imports this package too."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value

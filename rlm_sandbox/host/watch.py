@@ -1,0 +1,149 @@
+"""Ends steps that use more than they may.
+
+One thread for the whole process looks at every running step: first when its time is up, and every
+TICK_SECONDS for what it uses. A step that is over its wall-clock limit is interrupted, so that its
+partial work is kept, and killed if it has not ended GRACE_SECONDS later. CPU time and the
+session's deadline are treated alike; for memory it is killed at once: there may be none left to
+answer with.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from rlm_sandbox.host.worker import Worker
+from rlm_sandbox.limits import Limits
+from rlm_sandbox.result import Outcome
+from rlm_sandbox.session import Step
+
+TICK_SECONDS = 0.005
+"""A page fault hands out about 2.4 GB/s: between two looks a step can take about 12 MB."""
+
+GRACE_SECONDS = 0.1
+"""How long an interrupted step may take to end by itself."""
+
+IDLE_SECONDS = 0.5
+"""The thread stays awake for so long after the last step, so that fast steps need not wake it."""
+
+
+class Guard:
+    """Watches one step of one worker."""
+
+    def __init__(
+        self, worker: Worker, step: Step, limits: Limits, memory: int, deadline: float | None
+    ) -> None:
+        self._worker = worker
+        self._step = step
+        self._limits = limits
+        self._memory = memory
+        self._deadline = deadline
+        self._cpu_before = worker.cpu_seconds()
+        self._kill_at: float | None = None
+        self._lock = threading.Lock()
+        self._over = False
+        self.peak = 0
+        self.stopped: Outcome | None = None
+        """Why the step was ended from outside, if it was."""
+
+    def cpu_seconds(self) -> float:
+        """What the step has used so far; 0 when the worker is gone and cannot be asked."""
+        try:
+            return self._worker.cpu_seconds() - self._cpu_before
+        except OSError:
+            return 0.0
+
+    def finish(self) -> None:
+        """The step has ended: after this call it is neither interrupted nor killed."""
+        with self._lock:
+            self._over = True
+
+    def cancel(self) -> None:
+        """End the step at once."""
+        with self._lock:
+            if not self._over:
+                self._stop(Outcome.CANCELLED, kill=True)
+
+    def look(self, now: float) -> float:
+        """Check the limits; returns when to look next."""
+        with self._lock:
+            if self._over:
+                return now + TICK_SECONDS
+            if self._kill_at is not None:
+                if now >= self._kill_at:
+                    self._worker.kill()
+                return max(self._kill_at, now + TICK_SECONDS / 5)
+            return self._check(now)
+
+    def _check(self, now: float) -> float:
+        left = self._limits.step_seconds - self._step.clock.own(now)
+        held = self._worker.resident_bytes()
+        self.peak = max(self.peak, held)
+        if held > self._memory:
+            self._stop(Outcome.MEMORY, kill=True)
+        elif left <= 0 or (self._deadline is not None and now >= self._deadline):
+            self._stop(Outcome.TIMEOUT, kill=False)
+        elif self.cpu_seconds() >= self._limits.cpu_seconds:
+            self._stop(Outcome.CPU, kill=False)
+        return now + min(TICK_SECONDS, max(left, 0.0))
+
+    def _stop(self, outcome: Outcome, *, kill: bool) -> None:
+        if self.stopped is None:
+            self.stopped = outcome
+        if kill:
+            self._worker.kill()
+        else:
+            self._worker.interrupt()
+        self._kill_at = time.monotonic() + (0.0 if kill else GRACE_SECONDS)
+
+
+class Watch:
+    """The thread that looks at every running step."""
+
+    def __init__(self) -> None:
+        self._guards: set[Guard] = set()
+        self._awake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def add(self, guard: Guard) -> None:
+        self._guards.add(guard)
+        if not self._awake.is_set():
+            self._awake.set()
+        if self._thread is None:
+            self._start()
+
+    def remove(self, guard: Guard) -> None:
+        guard.finish()
+        self._guards.discard(guard)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="rlm-watch", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        last_busy = time.monotonic()
+        while True:
+            now = time.monotonic()
+            guards = self._guards.copy()
+            if guards:
+                last_busy = now
+            elif now - last_busy > IDLE_SECONDS:
+                self._awake.clear()
+                if not self._guards:  # looked at again: one may have come before the clear
+                    self._awake.wait()
+                last_busy = time.monotonic()
+                continue
+            next_look = min((guard.look(now) for guard in guards), default=now + TICK_SECONDS)
+            time.sleep(max(next_look - time.monotonic(), 0.0002))
+
+    def forget(self) -> None:
+        """In a forked child of the controller: the thread is the parent's."""
+        self.__init__()
+
+
+WATCH = Watch()
+os.register_at_fork(after_in_child=WATCH.forget)

@@ -1,0 +1,202 @@
+"""Every message that crosses the wall, and nothing else.
+
+Four conversations, each with messages of its own:
+
+    controller -> zygote      Spawn        start one more worker
+    init       -> controller  FromInit     a process of the worker was born or has died
+    controller -> worker      ForWorker    run this, read that, here is your call's result
+    worker     -> controller  FromWorker   *hostile*: decoded strictly, checked again in `session`
+
+Values of the user's code travel as `Raw`: `values` encodes and decodes them, under other caps.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+ENVELOPE_BYTES = 64 * 1024
+"""What a frame may hold beyond the one value in it: names, error texts, output of one flush."""
+
+ERROR_CHARS = 4_000
+"""Longest error text that a worker sends; a longer one is cut in the worker."""
+
+NAME_CHARS = 200
+"""Longest name of a variable or of an exception class that crosses."""
+
+
+class WorkerLimits(Struct, frozen=True):
+    """The part of `Limits` that is enforced in or around the worker itself. Sizes in bytes."""
+
+    memory: int
+    processes: int
+    open_files: int
+    output_chars: int
+    tmp_bytes: int
+    value_bytes: int
+    concurrent_calls: int
+    cpu_seconds: float
+
+
+# --- controller -> zygote ---------------------------------------------------------------------
+
+
+class Spawn(Struct, frozen=True, tag=True):
+    """Start a worker. Carries two descriptors: its init's control socket and its session socket."""
+
+    limits: WorkerLimits
+    functions: tuple[str, ...]
+    imports: tuple[str, ...] | None
+    """Modules that the code may import; None leaves it to the kernel."""
+
+
+# --- init -> controller -----------------------------------------------------------------------
+
+
+class Born(Struct, frozen=True, tag=True):
+    """The worker's processes exist. Carries two pidfds: of init and of the session process."""
+
+
+class Died(Struct, frozen=True, tag=True):
+    """The session process ended. `status` is as `os.waitpid` gives it; times are seconds."""
+
+    status: int
+    cpu_seconds: float
+    peak_memory: int
+
+
+class Failed(Struct, frozen=True, tag=True):
+    """The worker could not be started; nothing has run."""
+
+    reason: str
+
+
+FromInit = Born | Died | Failed
+
+
+# --- controller -> worker ---------------------------------------------------------------------
+
+
+class Exec(Struct, frozen=True, tag=True):
+    step: int
+    code: str
+
+
+class Get(Struct, frozen=True, tag=True):
+    request: int
+    name: str
+
+
+class Set(Struct, frozen=True, tag=True):
+    request: int
+    name: str
+    value: Raw
+
+
+class Load(Struct, frozen=True, tag=True):
+    """Take a text by descriptor: the worker says Attend, then one byte follows that carries it."""
+
+    request: int
+    name: str
+    size: int
+    """UTF-8 bytes in the file (lone surrogates are passed through)."""
+
+
+class Install(Struct, frozen=True, tag=True):
+    """Run trusted source as a module and protect the names in its `__all__`."""
+
+    request: int
+    source: str
+    values: Raw
+
+
+class Describe(Struct, frozen=True, tag=True):
+    request: int
+
+
+class Return(Struct, frozen=True, tag=True):
+    """The result of the host call `call`."""
+
+    call: int
+    value: Raw
+
+
+class Raise(Struct, frozen=True, tag=True):
+    """The host call `call` raised an exception of a class of this name."""
+
+    call: int
+    kind: str
+    message: str
+
+
+ForWorker = Exec | Get | Set | Load | Install | Describe | Return | Raise
+
+
+# --- worker -> controller: hostile ------------------------------------------------------------
+
+
+class Ready(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """The worker is locked down and waits for its first message."""
+
+
+class Call(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Call the host function at index `function` of `Spawn.functions`."""
+
+    call: int
+    function: int
+    arguments: Raw
+    """[args, kwargs] as `values` encodes them."""
+    alone: bool
+    """No other thread of the worker could be calling: a hint that costs only the worker itself."""
+
+
+class Output(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Text that the step printed, as it comes."""
+
+    text: str
+
+
+Ending = Literal["ok", "error", "memory", "output", "exited", "interrupted"]
+
+
+class Done(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """The step ended and the worker lives. `ending` is what the worker saw of it."""
+
+    step: int
+    ending: Ending
+    error: str | None
+    output: str
+    """What was printed since the last Output."""
+    truncated: bool
+
+
+class Attend(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """The worker reads nothing but the one byte that carries the descriptor of this Load."""
+
+    request: int
+
+
+class Answer(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """What a Get, Set, Load, Install or Describe gave."""
+
+    request: int
+    value: Raw
+
+
+class Refusal(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Why a Get, Set, Load, Install or Describe gave nothing."""
+
+    request: int
+    reason: Literal["missing", "refused", "failed"]
+    message: str
+
+
+FromWorker = Ready | Call | Output | Done | Attend | Answer | Refusal
+
+encode = msgspec.msgpack.Encoder().encode
+decode_for_worker = msgspec.msgpack.Decoder(ForWorker).decode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+decode_from_init = msgspec.msgpack.Decoder(FromInit).decode
+decode_for_zygote = msgspec.msgpack.Decoder(Spawn).decode

@@ -1,0 +1,354 @@
+"""A Python REPL in a sealed process: the public face of this package."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rlm_sandbox.errors import (
+    IsolationUnavailable,
+    NameNotFound,
+    SandboxBusy,
+    SandboxClosed,
+    SandboxError,
+    SessionLost,
+)
+from rlm_sandbox.host.link import Functions, Link, WorkerGone
+from rlm_sandbox.limits import Limits
+from rlm_sandbox.protocol import NAME_CHARS, Done, Spawn, WorkerLimits
+from rlm_sandbox.result import ExecResult, Outcome, State
+from rlm_sandbox.session import ProtocolViolation
+from rlm_sandbox.verdict import Evidence, verdict
+
+ISOLATIONS = ("auto", "full", "standard", "none")
+
+
+class Sandbox:
+    """A session of Python whose code runs in a process of its own, under limits.
+
+    >>> with Sandbox(functions={"double": lambda x: 2 * x}) as box:
+    ...     box.exec("y = double(21)").outcome
+    ...     box.get("y")
+    <Outcome.OK: 'ok'>
+    42
+
+    `functions` are host functions: the code calls them by name, they run in this process, several
+    at once if the code has threads. `imports` is "safe" (harmless standard modules), "all" (left to
+    the kernel) or the modules that the code may import. A sandbox is used by one thread at a time;
+    `close` may come from any. Raises IsolationUnavailable if the host cannot give the `isolation`
+    asked for, StartFailed if no worker comes up.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        functions: Mapping[str, Callable[..., object]] | None = None,
+        imports: str | Collection[str] = "safe",
+        isolation: str = "auto",
+        packages: Sequence[str] = (),
+    ) -> None:
+        self._engine = _Engine(
+            limits or Limits(),
+            _checked_functions(functions or {}),
+            _allowed_modules(imports),
+        )
+        self.isolation = _tier(isolation, packages)
+        """The isolation tier that the code runs under."""
+        self._finalizer = weakref.finalize(self, self._engine.close)
+        self._engine.start()
+
+    def exec(self, code: str) -> ExecResult:
+        """Run one cell of code. What the code does wrong is in the result, never an exception."""
+        return self._engine.exec(_checked_code(code))
+
+    def get(self, name: str) -> object:
+        """A variable of the session. Raises NameNotFound, ValueRefused, SessionLost."""
+        with self._engine.asking() as link:
+            try:
+                return link.get(_checked_name(name))
+            except KeyError as missing:
+                raise NameNotFound(missing.args[0]) from None
+
+    def set(self, name: str, value: object) -> None:
+        """Give the session a variable of plain data. Raises ValueRefused, SessionLost."""
+        with self._engine.asking() as link:
+            link.set(_checked_name(name), value)
+
+    def load(self, name: str, text: str) -> None:
+        """Give the session a text of any size under a protected name, by file descriptor.
+
+        A cell that rebinds a protected name gets it back at its end. Raises SessionLost.
+        """
+        self._engine.add(_Text(_checked_name(name), text))
+
+    def install(self, source: str, values: Mapping[str, object] | None = None) -> None:
+        """Run trusted source once as a module inside and protect the names in its `__all__`.
+
+        Its globals hold the host functions, the loaded texts and `values`. Raises SessionLost with
+        the error if the source fails.
+        """
+        self._engine.add(_Prelude(source, dict(values or {})))
+
+    def describe(self) -> dict[str, str]:
+        """Type and size of the session's own variables, by name: no modules, no protected names."""
+        with self._engine.asking() as link:
+            described = link.describe()
+        if not isinstance(described, dict):
+            raise SessionLost("the worker's description of its variables cannot be read")
+        return {str(name): str(text) for name, text in described.items()}
+
+    def close(self) -> None:
+        """End the session and everything in it; a running step ends as `cancelled`. Idempotent."""
+        self._finalizer()
+
+    @property
+    def closed(self) -> bool:
+        return self._engine.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text under a protected name."""
+
+    name: str
+    text: str = field(repr=False)
+
+    def apply(self, link: Link) -> None:
+        data = self.text.encode("utf-8", "surrogatepass")
+        descriptor = os.memfd_create(f"rlm-{self.name}", os.MFD_CLOEXEC)
+        try:
+            _write_all(descriptor, data)
+            link.load(self.name, descriptor, len(data))
+        finally:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class _Prelude:
+    """Trusted source, and the values it is given."""
+
+    source: str
+    values: dict[str, object]
+
+    def apply(self, link: Link) -> None:
+        link.install(self.source, self.values)
+
+
+class _Engine:
+    """What a Sandbox owns and must give back."""
+
+    def __init__(
+        self, limits: Limits, functions: Functions, imports: tuple[str, ...] | None
+    ) -> None:
+        self._limits = limits
+        self._functions = functions
+        self._spawn = Spawn(_worker_limits(limits), tuple(functions), imports)
+        self._setup: list[_Text | _Prelude] = []
+        self._turn = threading.Lock()
+        self._user: int | None = None  # the thread that has the turn
+        self._link: Link | None = None
+        seconds = limits.session_seconds
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self.closed = False
+
+    def start(self) -> None:
+        """Start a worker and give it what every worker of this sandbox has."""
+        self._link = link = Link(self._spawn, self._limits, self._functions, self._deadline)
+        for item in self._setup:
+            item.apply(link)
+
+    def exec(self, code: str) -> ExecResult:
+        with self._taking_turn():
+            if self._link is None:
+                self.start()
+            link = self._link
+            assert link is not None
+            started = time.monotonic()
+            ending = self._run(link, code)
+            evidence = self._evidence(link, ending, time.monotonic() - started)
+            result = verdict(evidence, self._limits)
+            if result.state is not State.KEPT:
+                self._drop()
+            return result
+
+    def _run(self, link: Link, code: str) -> Done | WorkerGone | ProtocolViolation:
+        try:
+            return link.run(code)
+        except (WorkerGone, ProtocolViolation) as ending:
+            return ending
+        except BaseException:  # Ctrl-C while we waited: the step's end will never be read
+            self._drop()
+            raise
+
+    def _evidence(
+        self, link: Link, ending: Done | WorkerGone | ProtocolViolation, wall: float
+    ) -> Evidence:
+        guard, step = link.guard, link.session.step
+        assert guard is not None
+        cpu = guard.cpu_seconds()
+        death = None
+        if isinstance(ending, ProtocolViolation):
+            link.worker.kill()
+        elif isinstance(ending, WorkerGone):
+            death = link.worker.death()
+        stopped = Outcome.CANCELLED if self.closed else guard.stopped
+        return Evidence(
+            ending=ending,
+            stopped=stopped,
+            death=death,
+            stdout="".join(step.output),
+            truncated=step.truncated,
+            wall_seconds=wall,
+            worker_seconds=step.clock.own(time.monotonic()),
+            cpu_seconds=cpu,
+            peak_memory=max(guard.peak, link.worker.peak_bytes()),
+            host_calls=step.calls,
+        )
+
+    def add(self, item: _Text | _Prelude) -> None:
+        """Apply something now, and again to every worker that replaces this one."""
+        with self.asking() as link:
+            item.apply(link)
+            self._setup.append(item)
+
+    @contextmanager
+    def asking(self) -> Generator[Link]:
+        """The worker, for a question between steps. Raises SessionLost if it fails in it."""
+        with self._taking_turn():
+            if self._link is None:
+                self.start()
+            assert self._link is not None
+            try:
+                yield self._link
+            except (WorkerGone, ProtocolViolation) as error:
+                self._drop()
+                raise SessionLost(
+                    f"the worker was lost while it answered ({error}); the next use starts empty"
+                ) from None
+            except SandboxError:
+                raise
+            except BaseException:
+                if self._link is not None and not self._link.idle:
+                    self._drop()
+                raise
+
+    @contextmanager
+    def _taking_turn(self) -> Generator[None]:
+        if self.closed:
+            raise SandboxClosed("this sandbox is closed; open another")
+        if not self._turn.acquire(blocking=False):
+            raise SandboxBusy(
+                "this sandbox is in use: it runs one step at a time. Use a sandbox for each thread."
+            )
+        self._user = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._user = None
+            if self.closed:
+                self._drop()
+            self._turn.release()
+
+    def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.worker.close()
+
+    def close(self) -> None:
+        self.closed = True
+        if self._user == threading.get_ident():
+            return  # called from a host function: the worker is closed when the step returns
+        link = self._link
+        if link is not None and not self._turn.acquire(blocking=False):
+            link.worker.kill()
+            self._turn.acquire()
+        elif link is None and not self._turn.acquire(blocking=False):
+            return
+        try:
+            self._drop()
+        finally:
+            self._turn.release()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:  # one write(2) moves 2 GiB at most
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _worker_limits(limits: Limits) -> WorkerLimits:
+    return WorkerLimits(
+        memory=limits.memory,
+        processes=limits.processes,
+        open_files=limits.open_files,
+        output_chars=limits.output_chars,
+        tmp_bytes=limits.tmp_bytes,
+        value_bytes=limits.value_bytes,
+        concurrent_calls=limits.concurrent_calls,
+        cpu_seconds=limits.cpu_seconds,
+    )
+
+
+def _tier(isolation: str, packages: Sequence[str]) -> str:
+    if isolation not in ISOLATIONS:
+        raise ValueError(f"isolation must be one of {', '.join(ISOLATIONS)}, not {isolation!r}")
+    if isolation in {"full", "standard"}:
+        raise IsolationUnavailable(
+            f"isolation={isolation!r} is not built yet; isolation='none' is all there is"
+        )
+    if packages:
+        raise IsolationUnavailable("packages need the sealed worker, which is not built yet")
+    return "none"
+
+
+def _allowed_modules(imports: str | Collection[str]) -> tuple[str, ...] | None:
+    if imports == "all":
+        return None
+    if imports == "safe":
+        from rlm_sandbox.worker.imports import SAFE_MODULES
+
+        return SAFE_MODULES
+    if isinstance(imports, str):
+        raise ValueError(  # noqa: TRY004 - a text is the right type, this one has no meaning
+            f'imports must be "safe", "all" or names of modules, not {imports!r}'
+        )
+    return tuple(imports)
+
+
+def _checked_functions(functions: Mapping[str, Callable[..., object]]) -> Functions:
+    for name, function in functions.items():
+        _checked_name(name)
+        if not callable(function):
+            raise TypeError(f"the host function {name!r} is not callable: {function!r}")
+    return dict(functions)
+
+
+def _checked_name(name: str) -> str:
+    if not (isinstance(name, str) and name.isidentifier() and len(name) <= NAME_CHARS):
+        raise ValueError(f"not a variable name: {name!r}")
+    return name
+
+
+def _checked_code(code: str) -> str:
+    if not isinstance(code, str):
+        raise TypeError(f"code must be str, not {type(code).__name__}")
+    return code

@@ -1,0 +1,133 @@
+"""From what was seen of a step's end to its result: one outcome, and a message that helps."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import assert_never
+
+from rlm_sandbox.host.link import WorkerGone
+from rlm_sandbox.host.worker import Death
+from rlm_sandbox.limits import Limits
+from rlm_sandbox.protocol import Done
+from rlm_sandbox.result import ExecResult, Outcome, State
+from rlm_sandbox.session import ProtocolViolation
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the controller and the kernel saw of one step."""
+
+    ending: Done | WorkerGone | ProtocolViolation
+    stopped: Outcome | None
+    death: Death | None
+    stdout: str
+    truncated: bool
+    wall_seconds: float
+    worker_seconds: float
+    cpu_seconds: float
+    peak_memory: int
+    host_calls: int
+
+
+def verdict(seen: Evidence, limits: Limits) -> ExecResult:
+    """The result of the step."""
+    outcome, what = _judge(seen, limits)
+    state = State.KEPT if isinstance(seen.ending, Done) else State.LOST
+    error = what if outcome in {Outcome.OK, Outcome.ERROR} else f"{what} {_survived(state)}"
+    return ExecResult(
+        stdout=seen.stdout + ("...<truncated>" if seen.truncated else ""),
+        error=error or None,
+        outcome=outcome,
+        state=state,
+        wall_seconds=seen.wall_seconds,
+        worker_seconds=seen.worker_seconds,
+        cpu_seconds=seen.cpu_seconds,
+        peak_memory=seen.peak_memory,
+        host_calls=seen.host_calls,
+        truncated=seen.truncated,
+    )
+
+
+def _judge(seen: Evidence, limits: Limits) -> tuple[Outcome, str]:
+    match seen.ending:
+        case ProtocolViolation():
+            return Outcome.VIOLATION, f"Violation: the worker broke the protocol ({seen.ending})."
+        case WorkerGone():
+            return _judge_death(seen, limits)
+        case Done():
+            return _judge_done(seen, seen.ending, limits)
+        case _:
+            assert_never(seen.ending)
+
+
+def _judge_done(seen: Evidence, done: Done, limits: Limits) -> tuple[Outcome, str]:
+    match done.ending:
+        case "ok":
+            return Outcome.OK, ""
+        case "error":
+            return Outcome.ERROR, done.error or "Error"
+        case "memory":
+            return Outcome.MEMORY, _over(Outcome.MEMORY, limits)
+        case "output":
+            return Outcome.OUTPUT, _over(Outcome.OUTPUT, limits)
+        case "exited":
+            return Outcome.EXITED, f"Exited: the code left the interpreter ({done.error})."
+        case "interrupted":
+            outcome = seen.stopped or Outcome.CANCELLED
+            return outcome, _over(outcome, limits)
+        case _:
+            assert_never(done.ending)
+
+
+def _judge_death(seen: Evidence, limits: Limits) -> tuple[Outcome, str]:
+    if seen.stopped is not None:
+        return seen.stopped, _over(seen.stopped, limits)
+    death = seen.death
+    if death is None:
+        return Outcome.CRASHED, "Crashed: the worker disappeared."
+    if death.signal == signal.SIGXCPU:
+        return Outcome.CPU, _over(Outcome.CPU, limits)
+    if death.signal:
+        name = signal.strsignal(death.signal) or "unknown signal"
+        return Outcome.CRASHED, f"Crashed: signal {death.signal} ({name}) ended the worker."
+    return Outcome.EXITED, f"Exited: the worker's process ended with code {death.exit_code}."
+
+
+def _over(outcome: Outcome, limits: Limits) -> str:
+    """Which limit was reached, and what to do about it."""
+    match outcome:
+        case Outcome.TIMEOUT:
+            return (
+                f"Timeout: the step used its {limits.step_seconds:g} s (waiting for host functions "
+                "is not counted). Work on less at a time, or check the loop's end."
+            )
+        case Outcome.CPU:
+            return (
+                f"CPU limit: the step used its {limits.cpu_seconds:g} s of CPU time. "
+                "Use a cheaper method, or work on less at a time."
+            )
+        case Outcome.MEMORY:
+            return (
+                f"Memory limit: the session may hold {limits.memory / 2**20:,.0f} MiB beyond its "
+                "context. Keep less at once: slice, count or stream instead of copying."
+            )
+        case Outcome.OUTPUT:
+            return (
+                "Output limit: the step printed without end; "
+                f"{limits.output_chars:,} characters are kept. Print a summary or a slice."
+            )
+        case _:
+            return "Cancelled: the caller ended the step."
+
+
+def _survived(state: State) -> str:
+    match state:
+        case State.KEPT:
+            return "Variables are kept, with what the step had done so far."
+        case State.RESTORED:
+            return "Variables are as they were before this step."
+        case State.LOST:
+            return "All variables are lost: define again what you need."
+        case _:
+            assert_never(state)

@@ -1,0 +1,117 @@
+"""The session process: takes the controller's commands one by one and answers each."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import socket
+from typing import NoReturn
+
+from rlm_sandbox import values
+from rlm_sandbox.errors import ValueRefused
+from rlm_sandbox.protocol import (
+    ERROR_CHARS,
+    Answer,
+    Attend,
+    Describe,
+    Exec,
+    FromWorker,
+    Get,
+    Install,
+    Load,
+    Raw,
+    Ready,
+    Refusal,
+    Set,
+    Spawn,
+)
+from rlm_sandbox.worker.bridge import Bridge
+from rlm_sandbox.worker.channel import Channel
+from rlm_sandbox.worker.console import Console
+from rlm_sandbox.worker.render import describe_names
+
+_NOTHING = Raw(values.encode(None))
+
+
+def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
+    """Be the session until the controller closes the socket."""
+    random.seed()
+    channel = Channel(sock)
+    limits = spawn.limits
+    bridge = Bridge(
+        channel, concurrent_calls=limits.concurrent_calls, value_bytes=limits.value_bytes
+    )
+    console = Console(
+        channel,
+        bridge,
+        functions=spawn.functions,
+        imports=spawn.imports,
+        output_chars=limits.output_chars,
+    )
+    desk = Desk(console, channel, value_bytes=limits.value_bytes)
+    channel.listen_for_interrupts()
+    channel.send(Ready())
+    while True:
+        command = bridge.next_command()
+        if isinstance(command, Exec):
+            channel.send(console.run(command.step, command.code))
+        elif isinstance(command, Get | Set | Load | Install | Describe):
+            channel.send(desk.answer(command))
+
+
+class Desk:
+    """Answers what the controller asks about the session between steps."""
+
+    def __init__(self, console: Console, channel: Channel, *, value_bytes: int) -> None:
+        self._console = console
+        self._channel = channel
+        self._value_bytes = value_bytes
+
+    def answer(self, request: Get | Set | Load | Install | Describe) -> FromWorker:
+        try:
+            return Answer(request.request, self._fulfil(request))
+        except _Missing as missing:
+            return Refusal(request.request, "missing", str(missing))
+        except ValueRefused as refused:
+            return Refusal(request.request, "refused", str(refused)[:ERROR_CHARS])
+        except Exception as error:  # noqa: BLE001 - the session's objects may raise anything
+            text = f"{type(error).__name__}: {error}"
+            return Refusal(request.request, "failed", text[:ERROR_CHARS])
+
+    def _fulfil(self, request: Get | Set | Load | Install | Describe) -> Raw:
+        console = self._console
+        match request:
+            case Get(name=name):
+                if name not in console.namespace:
+                    raise _Missing(f"there is no variable {name!r} in the session")
+                return Raw(values.encode_capped(console.namespace[name], self._value_bytes))
+            case Describe():
+                names = describe_names(console.namespace, console.scaffold)
+                return Raw(values.encode_capped(names, self._value_bytes))
+            case Set(name=name, value=value):
+                console.namespace[name] = values.decode(value)
+                console.scaffold.pop(name, None)
+            case Load(request=number, name=name, size=size):
+                self._channel.send(Attend(number))
+                console.protect({name: _read_text(self._channel.receive_descriptor(), size)})
+            case Install(source=source, values=given):
+                decoded = values.decode(given)
+                assert isinstance(decoded, dict)
+                console.install(source, {str(name): value for name, value in decoded.items()})
+        return _NOTHING
+
+
+class _Missing(Exception):
+    """The session holds no variable of that name."""
+
+
+def _read_text(descriptor: int, size: int) -> str:
+    """Decode a file of UTF-8 once, straight from its pages; the descriptor is closed."""
+    try:
+        if size == 0:
+            return ""
+        with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as pages:
+            return str(pages, "utf-8", "surrogatepass")
+    finally:
+        os.close(descriptor)
