@@ -113,7 +113,7 @@ class Conversation:
 
 
 def trimmed(messages: Sequence[Message], max_tokens: int) -> list[Message]:
-    """The first two messages and as many of the last turns as fit; 0 keeps all.
+    """The first two messages and as many of the last turns as fit, one at least; 0 keeps all.
 
     What lies between is left out in pairs (reply, result), so that the roles go on alternating.
     """
@@ -121,14 +121,14 @@ def trimmed(messages: Sequence[Message], max_tokens: int) -> list[Message]:
     if max_tokens <= 0 or tokens_in(messages) <= max_tokens:
         return messages
     head, tail = messages[:2], messages[2:]
-    left = max_tokens - tokens_in(head)
-    kept = len(tail)
-    while kept >= 2:
-        left -= tokens_in(tail[kept - 2 : kept])
+    first = max(0, len(tail) - 2)
+    left = max_tokens - tokens_in(head) - tokens_in(tail[first:])
+    while first >= 2:
+        left -= tokens_in(tail[first - 2 : first])
         if left < 0:
             break
-        kept -= 2
-    return head + tail[kept + kept % 2 :]
+        first -= 2
+    return head + tail[first:]
 
 
 def tokens_in(messages: Sequence[Message]) -> int:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     P = CONTEXT_SOURCE = CONTEXT_TYPE = ""
     CONTEXT_PATHS: list[str] = []
     DOCUMENT_BOUNDS: list[int] = []
-    DOCUMENTS_TEXT = P or None
-    PARALLEL = bool(P)
+    DOCUMENTS_TEXT = sys.argv[0] if sys.argv else None
+    PARALLEL = len(sys.argv) > 1
 
     def rlm_query(prompt: str, options: dict[str, object]) -> str:
         """One sub-model call, made by the host."""

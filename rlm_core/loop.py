@@ -1,0 +1,457 @@
+"""The episode as a state machine: events in, actions out, one door.
+
+It knows no socket, clock, thread or chance: the driver carries its actions out and tells it what
+came of them. State changes nowhere but in `Episode.handle`, which logs every event; the same
+events give the same actions again, so that a recorded run can be replayed without a model.
+
+    Ready --Begin--> Asked --Replied--> Running | Resolving | Guarding | (Asked again)
+                       \\--Refused--> Salvaging --...--> Over
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rlm_core import salvage, verdict
+from rlm_core.conversation import ContextFacts, Conversation, Feedback
+from rlm_core.reply import Code, Final, FinalVar, Neither, Reply, Why, parse_reply
+from rlm_core.salvage import (
+    TryCode,
+    TryFinal,
+    TryStdout,
+    TrySummary,
+    TryText,
+    TryVariables,
+)
+from rlm_core.stimuli import (
+    NO_ANSWER,
+    Ask,
+    Begin,
+    Clear,
+    Ending,
+    Finish,
+    Limit,
+    Look,
+    Looked,
+    Ran,
+    Refused,
+    Replied,
+    Run,
+    RunStatus,
+)
+from rlm_core.verdict import Accepted, Blocked, Done, NotYet, Rejected
+
+if TYPE_CHECKING:
+    from rlm_core.rules import EpisodeRules
+    from rlm_core.stimuli import Action, Actions, Event, Values
+
+_ENDING_OF = {
+    Limit.STEPS: Ending.MAX_STEPS,
+    Limit.TOKENS: Ending.MAX_TOKENS,
+    Limit.SECONDS: Ending.MAX_SECONDS,
+    Limit.COST: Ending.MAX_COST,
+}
+_PRINTED_CHARS = 4_000  # what peek() and a look around print is less
+_REPEATED = (
+    "You have now sent the same reply {count} times with the same result. Do something else, or "
+    "finish with what you have."
+)
+_PRINTED = (
+    "You printed the context itself; you are shown only its beginning. Search it with ctx.find or "
+    "re, or cut it with ctx.chunk and ask llm_batch about the pieces."
+)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Nothing has been asked yet."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The model was asked for the next step."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Code of the model runs."""
+
+    reply: Code
+
+
+@dataclass(frozen=True)
+class FallingBack:
+    """The caller's fallback code runs."""
+
+
+@dataclass(frozen=True)
+class Resolving:
+    """The model's final names a variable, which is being read."""
+
+    final: Final | FinalVar
+
+
+@dataclass(frozen=True)
+class Guarding:
+    """The auto-finalize variable is being read, to see whether the fallback code is due."""
+
+
+@dataclass(frozen=True)
+class Salvaging:
+    """The episode ends; this attempt at a best answer is under way."""
+
+    ending: Ending
+    attempt: salvage.Attempt
+
+
+@dataclass(frozen=True)
+class Over:
+    """The episode has finished."""
+
+
+Phase = Ready | Asked | Running | FallingBack | Resolving | Guarding | Salvaging | Over
+
+
+class Episode:
+    """One question over one context, from the first step to `Finish`.
+
+    Raises ValueError for an event that the phase does not expect: a mistake of the driver.
+    """
+
+    def __init__(self, rules: EpisodeRules, query: str, facts: ContextFacts) -> None:
+        self.rules = rules
+        self.step = 0
+        self.log: list[tuple[Event, Actions]] = []
+        self._facts = facts
+        self._conversation = Conversation(rules, query, facts)
+        self._phase: Phase = Ready()
+        self._feedback = Feedback()
+        self._reply: Reply | None = None
+        self._text = ""
+        self._stdout = ""
+        self._ran_code = False
+        self._called_sub_model = False
+        self._fallback_used = rules.fallback_code is None
+        self._invalid = 0
+        self._empty = 0
+        self._errors = 0
+        self._rejections = 0
+        self._prints = 0
+        self._turn: tuple[str, Feedback] | None = None
+        self._same_turns = 1
+        self._plan: deque[salvage.Attempt] = deque()
+        self._before: list[Action] = []
+
+    def handle(self, event: Event) -> Actions:
+        """Take what happened in, and say what is to be done now."""
+        self._before = []
+        action = self._decide(event)
+        actions = (*self._before, action)
+        self.log.append((event, actions))
+        return actions
+
+    def _decide(self, event: Event) -> Action:
+        match self._phase, event:
+            case Ready(), Begin():
+                return self._ask()
+            case Asked(), Replied():
+                return self._on_reply(event)
+            case Asked(), Refused(limit):
+                return self._end(_ENDING_OF[limit])
+            case Running(reply), Ran():
+                return self._on_cell(reply, event)
+            case FallingBack(), Ran():
+                return self._on_fallback(event)
+            case Resolving(final), Looked(values):
+                return self._on_final_value(final, values)
+            case Guarding(), Looked(values):
+                return self._fall_back() if self._guard_is_due(values) else self._next()
+            case Salvaging(ending, attempt), _:
+                return self._on_attempt(ending, attempt, event)
+        raise ValueError(f"{type(event).__name__} is not expected in {self._phase}")
+
+    # --- replies ------------------------------------------------------------------------------
+
+    def _on_reply(self, reply: Replied) -> Action:
+        self._conversation.hear(reply.text)
+        previous, self._reply, self._text = self._reply, parse_reply(reply.text), reply.text
+        if reply.overdrawn is not None:
+            return self._end(_ENDING_OF[reply.overdrawn])
+        self._empty = self._empty + 1 if _ran_dry(self._reply, reply.finish_reason) else 0
+        if self._empty and self._empty == self.rules.invalid_response_limit:
+            return self._end(Ending.EMPTY_REPLIES)
+        match self._reply:
+            case Code() as code:
+                return self._run(code)
+            case Final() | FinalVar() as final:
+                return self._on_final(final)
+            case Neither(Why.PLAN, text) if previous == self._reply:
+                return self._on_final(Final(text))  # it insists: so it is the answer
+            case Neither(why):
+                error = verdict.invalid_reply(why, reply.text, reply.finish_reason)
+                return self._invalid_turn(error)
+
+    def _run(self, code: Code) -> Action:
+        self._invalid = 0
+        self._phase = Running(code)
+        named = (code.final.name,) if isinstance(code.final, FinalVar) else ()
+        return Run(code.source, tuple(dict.fromkeys(self._auto_names() + named)))
+
+    def _on_final(self, final: Final | FinalVar) -> Action:
+        refusal = verdict.guard(self.rules, self._done())
+        if refusal is not None:
+            return self._invalid_turn(refusal)
+        if final.name is None:
+            return self._finish(_text_of(final), Ending.FINAL)
+        self._phase = Resolving(final)
+        return Look((final.name,))
+
+    def _on_final_value(self, final: Final | FinalVar, values: Values) -> Action:
+        value = values.get(final.name or "")
+        found = value is not None and value.kind != "none"
+        match final:
+            case Final(text):
+                return self._finish(value.text if value and found else text, Ending.FINAL)
+            case FinalVar():
+                if value is not None and found:
+                    return self._finish(value.text, Ending.FINAL_VAR)
+                self._feedback = Feedback(error=verdict.MISSING_VARIABLE)
+                return self._next() if self._fallback_used else self._fall_back()
+
+    def _invalid_turn(self, error: str) -> Action:
+        """A turn without code: tell the model, and see whether the fallback code is due."""
+        self._invalid += 1
+        self._feedback = Feedback(error=error)
+        limit = self.rules.invalid_response_limit
+        limit_reached = limit is not None and self._invalid >= limit
+        if not self._fallback_used and (limit_reached or self._subcall_guard_is_due()):
+            return self._fall_back()
+        if not self._fallback_used and self._auto_names() and self._is_guard_step():
+            self._phase = Guarding()
+            return Look(self._auto_names())
+        return self._next()
+
+    # --- cells --------------------------------------------------------------------------------
+
+    def _on_cell(self, reply: Code, ran: Ran) -> Action:
+        self._take(ran)
+        if ran.submitted is not None:
+            refusal = verdict.guard(self.rules, self._done())
+            if refusal is None:
+                return self._finish(ran.submitted, Ending.SUBMITTED)
+            self._feedback = Feedback(ran.stdout, refusal)
+        if self._printed_context(ran.stdout):
+            self._prints += 1
+            if self._prints >= self.rules.context_print_limit:
+                return self._end(Ending.CONTEXT_PRINTED)
+            self._advise(_PRINTED)
+        self._errors += ran.error is not None
+        if not self._fallback_used and self._fallback_after_cell(ran):
+            return self._fall_back()
+        return self._auto_finish(ran.values) or self._after_cell(reply, ran)
+
+    def _after_cell(self, reply: Code, ran: Ran) -> Action:
+        if not self._fallback_used and self._subcall_guard_is_due():
+            return self._fall_back()
+        if not isinstance(reply.final, FinalVar) or ran.error is not None:
+            return self._next()
+        refusal = verdict.guard(self.rules, self._done())
+        if refusal is not None:
+            self._feedback = Feedback(ran.stdout, refusal)
+            return self._next()
+        return self._on_final_value(reply.final, ran.values)
+
+    def _on_fallback(self, ran: Ran) -> Action:
+        self._take(ran)
+        return self._auto_finish(ran.values) or self._next()
+
+    def _take(self, ran: Ran) -> None:
+        self._ran_code = True
+        self._called_sub_model = self._called_sub_model or ran.subcalls > 0
+        self._stdout = ran.stdout if ran.stdout.strip() else self._stdout
+        silent = not ran.stdout and ran.error is None
+        error = "\n".join(filter(None, (ran.error, ran.notice)))
+        self._feedback = Feedback(ran.stdout, error, ran.changes if silent else "")
+
+    def _auto_finish(self, values: Values) -> Action | None:
+        """Finish if the auto-finalize variable holds the answer; else say why it does not."""
+        auto = self.rules.auto_finalize
+        if auto is None:
+            return None
+        judged = verdict.of_auto_variable(
+            self.rules,
+            values.get(auto.variable),
+            self._done(),
+            fallback_pending=not self._fallback_used,
+        )
+        match judged:
+            case Accepted(answer):
+                return self._finish(answer, Ending.AUTO_FINALIZE)
+            case NotYet(error):
+                self._complain(error)
+                return None
+            case Blocked(error):
+                self._complain(error)
+            case Rejected(pattern):
+                self._rejections += 1
+                if self._rejections >= auto.reject_limit:
+                    return self._end(Ending.REJECTED)
+                self._complain(verdict.rejection_feedback(auto, pattern, self._rejections))
+        self._before.append(Clear(auto.variable))
+        return None
+
+    # --- fallback code ------------------------------------------------------------------------
+
+    def _fall_back(self) -> Action:
+        self._fallback_used = True
+        self._phase = FallingBack()
+        return Run(self.rules.fallback_code or "", self._auto_names())
+
+    def _fallback_after_cell(self, ran: Ran) -> bool:
+        limit = self.rules.repl_error_limit
+        if ran.error is not None and limit is not None and self._errors >= limit:
+            return True
+        value = ran.values.get(self._auto_names()[0]) if self._auto_names() else None
+        if value is not None and value.kind == "text" and verdict.is_no_answer(value.text):
+            return True
+        return self._guard_is_due(ran.values)
+
+    def _guard_is_due(self, values: Values) -> bool:
+        names = self._auto_names()
+        return bool(names) and self._is_guard_step() and verdict.holds_nothing(values.get(names[0]))
+
+    def _is_guard_step(self) -> bool:
+        due = self.rules.fallback_guard_steps
+        return due is not None and self.step >= due
+
+    def _subcall_guard_is_due(self) -> bool:
+        due = self.rules.subcall_guard_steps
+        needed = self.rules.require_subcall_before_final and not self._called_sub_model
+        return needed and due is not None and self.step >= due
+
+    # --- the next step, or the end ------------------------------------------------------------
+
+    def _next(self) -> Action:
+        """Ask again, unless the model turns in a circle or has no step left."""
+        turn = (self._text.strip(), self._feedback)
+        self._same_turns = self._same_turns + 1 if turn == self._turn else 1
+        self._turn = turn
+        if self._same_turns >= self.rules.collapse_limit:
+            return self._end(Ending.COLLAPSED)
+        if self._same_turns > 1:
+            self._advise(_REPEATED.format(count=self._same_turns))
+        return self._ask()
+
+    def _ask(self) -> Action:
+        if self.step >= self.rules.max_steps:
+            return self._end(Ending.MAX_STEPS)
+        self.step += 1
+        self._phase = Asked()
+        messages = self._conversation.ask(self._feedback, self.step, repl_executed=self._ran_code)
+        return Ask(messages, self.rules.max_tokens)
+
+    def _finish(self, answer: str, ending: Ending) -> Action:
+        self._phase = Over()
+        return Finish(answer, RunStatus.ANSWERED, ending)
+
+    def _end(self, ending: Ending) -> Action:
+        """Something stops the episode: look for the best answer there is."""
+        fallback = None if self._fallback_used else self.rules.fallback_code
+        attempts = salvage.plan(ending, self.rules, self._reply, self._text, fallback=fallback)
+        self._plan = deque(attempts)
+        return self._salvage(ending)
+
+    def _salvage(self, ending: Ending) -> Action:
+        while self._plan:
+            attempt = self._plan.popleft()
+            self._phase = Salvaging(ending, attempt)
+            match attempt:
+                case TryVariables(names):
+                    return Look(names)
+                case TrySummary():
+                    messages = self._conversation.ask_for_summary(self._feedback, self.step)
+                    return Ask(messages, self.rules.max_tokens, "summary")
+                case TryCode(code):
+                    return Run(code, salvage.answer_names(self.rules))
+                case TryFinal(FinalVar(name)) | TryFinal(Final(name=str(name))):
+                    return Look((name,))
+                case TryFinal(Final(text)) | TryText(text):
+                    if verdict.usable(text):
+                        return self._give(text, ending)
+                case TryStdout():
+                    if verdict.usable(self._stdout):
+                        return self._give(self._stdout, ending)
+        self._phase = Over()
+        return Finish(NO_ANSWER, RunStatus.NO_ANSWER, ending)
+
+    def _on_attempt(self, ending: Ending, attempt: salvage.Attempt, event: Event) -> Action:
+        match event:
+            case Ran():
+                self._take(event)
+                if event.submitted is not None:
+                    return self._give(event.submitted, ending)
+                return self._first_of(event.values, ending)
+            case Looked(values):
+                if isinstance(attempt, TryFinal) and isinstance(attempt.final, Final):
+                    self._plan.appendleft(TryText(attempt.final.text))
+                return self._first_of(values, ending)
+            case Replied(text):
+                return self._on_summary(text, ending)
+            case Refused():
+                return self._salvage(ending)
+        raise ValueError(f"{type(event).__name__} is not expected in {self._phase}")
+
+    def _on_summary(self, text: str, ending: Ending) -> Action:
+        match parse_reply(text):
+            case Final() | FinalVar() as final:
+                self._plan.appendleft(TryFinal(final))
+            case Neither(Why.PROSE | Why.PLAN):
+                self._plan.appendleft(TryText(text))
+        return self._salvage(ending)
+
+    def _first_of(self, values: Values, ending: Ending) -> Action:
+        for value in values.values():
+            answer = verdict.salvageable(value)
+            if answer is not None:
+                return self._give(answer, ending)
+        return self._salvage(ending)
+
+    def _give(self, answer: str, ending: Ending) -> Action:
+        self._phase = Over()
+        return Finish(answer.strip(), RunStatus.LIMITED, ending)
+
+    # --- small things -------------------------------------------------------------------------
+
+    def _done(self) -> Done:
+        return Done(self.step, self._ran_code, self._called_sub_model)
+
+    def _auto_names(self) -> tuple[str, ...]:
+        auto = self.rules.auto_finalize
+        return (auto.variable,) if auto is not None else ()
+
+    def _complain(self, error: str) -> None:
+        if error:
+            before = self._feedback
+            self._feedback = Feedback(before.stdout, error, before.state, before.advice)
+
+    def _advise(self, advice: str) -> None:
+        before = self._feedback
+        joined = "\n".join(filter(None, (before.advice, advice)))
+        self._feedback = Feedback(before.stdout, before.error, before.state, joined)
+
+    def _printed_context(self, stdout: str) -> bool:
+        """True when a cell printed a long run of the context from its beginning."""
+        head = self._facts.head
+        much = min(_PRINTED_CHARS, self._facts.length)
+        return len(head) >= 200 and len(stdout) > much >= _PRINTED_CHARS and head in stdout
+
+
+def _ran_dry(reply: Reply, finish_reason: str | None) -> bool:
+    """True for a reply whose tokens all went where nobody sees them."""
+    return isinstance(reply, Neither) and reply.why is Why.EMPTY and finish_reason == "length"
+
+
+def _text_of(final: Final | FinalVar) -> str:
+    return final.text if isinstance(final, Final) else final.name
