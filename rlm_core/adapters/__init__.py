@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from rlm_core.adapters.fake import FakeAdapter, FakeRule
     from rlm_core.adapters.generic_chat import GenericChatAdapter
+    from rlm_core.adapters.offline import OfflineAdapter
     from rlm_core.adapters.openai_compat import OpenAICompatAdapter
 
 _HOME = {
@@ -33,6 +34,7 @@ _HOME = {
     "ModelError": "errors",
     "ModelResponse": "base",
     "ModelTimeout": "errors",
+    "OfflineAdapter": "offline",
     "OpenAICompatAdapter": "openai_compat",
     "RateLimited": "errors",
     "RequestRefused": "errors",
@@ -53,6 +55,7 @@ __all__ = [
     "ModelError",
     "ModelResponse",
     "ModelTimeout",
+    "OfflineAdapter",
     "OpenAICompatAdapter",
     "RateLimited",
     "RequestRefused",

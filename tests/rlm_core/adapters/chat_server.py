@@ -72,6 +72,7 @@ class ChatServer(ThreadingHTTPServer):
 
     daemon_threads = False
     block_on_close = True
+    request_queue_size = 64  # many clients at once, none of which should have to knock twice
 
     def __init__(self, *behaviours: Behaviour) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

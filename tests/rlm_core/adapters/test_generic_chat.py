@@ -17,13 +17,6 @@ KEY = "sk-test-0123456789abcdef"
 HELLO = [{"role": "user", "content": "hello"}]
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 def test_a_question_is_sent_and_its_answer_read() -> None:
     reply = chat("hi", model="m-2", usage={"prompt_tokens": 3, "completion_tokens": 1})
     with (

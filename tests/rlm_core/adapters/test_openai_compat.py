@@ -14,9 +14,8 @@ NAMES = ("LLM_BASE_URL", "OPENAI_BASE_URL", "LLM_API_KEY", "OPENAI_API_KEY")
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*NAMES, "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+    for name in NAMES:
         monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 def test_the_first_name_wins() -> None:

@@ -43,13 +43,6 @@ QUICK = RetryPolicy(retries=3, base_delay=0.001, max_delay=0.002, deadline=30.0)
 OK = json_reply({"answer": 42})
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
 @contextmanager
 def transport_to(
     url: str, *, timeout: float = 20.0, retry: RetryPolicy = QUICK, max_reply_bytes: int = 10_000
