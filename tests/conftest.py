@@ -1,0 +1,47 @@
+"""Around every test: nothing that it started is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rlm_sandbox import Sandbox
+from tests.census import Census, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LAST_CENSUS = pytest.StashKey[Census]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_directory() -> Iterator[None]:
+    """Temporary files of other programs on this machine are none of our business."""
+    before, os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.tempdir, tempfile.gettempdir()
+    tempfile.tempdir = tempfile.mkdtemp(prefix="rlm-tests-")
+    os.environ["TMPDIR"] = tempfile.tempdir
+    yield
+    shutil.rmtree(tempfile.tempdir)
+    tempfile.tempdir = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _zygote(_own_temporary_directory: None) -> None:
+    """The zygote lives as long as this process: it is there before anything is counted."""
+    Sandbox().close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(_zygote: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process, thread, descriptor or temporary file behind."""
+    stash = request.config.stash
+    before = stash.get(LAST_CENSUS, None) or Census.take()
+    yield
+    after, leaked = settle(before)
+    stash[LAST_CENSUS] = after
+    if leaked:
+        pytest.fail("left behind: " + "; ".join(leaked), pytrace=False)
