@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rlm_core.policy import Policy
 
 
+WAIT_SECONDS = 0.2  # how soon a call that waits for others notices that the run was stopped
+
+
 @dataclass(frozen=True)
 class Reservation:
     """Tokens and money held for one call until it is settled or released."""
@@ -35,7 +38,7 @@ class Ledger:
         self.policy = policy
         self._clock = clock
         self._started = clock()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()  # notified when something held becomes free
         self._used = Used()
 
     def used(self) -> Used:
@@ -64,28 +67,44 @@ class Ledger:
         with self._lock:
             self._take_subcall(depth, deepest)
 
-    def hold_for_root(self, prompt_tokens: int, max_tokens: int, model: str | None) -> Reservation:
-        """Hold what a call of the root model may use, or all that is left if that is less.
+    def hold_for_root(
+        self, prompt_tokens: int, max_tokens: int, model: str | None, *, subcall: bool = False
+    ) -> Reservation:
+        """Hold what a call of an episode's own model may use, or all that is left if less.
 
-        The root is refused only when nothing is left: a run that is nearly over still gets the
-        reply that ends it.
+        It is refused only when nothing is left: a run that is nearly over still gets the reply
+        that ends it. The model of an episode below the root is a `subcall`.
         """
         wanted = self._charge(prompt_tokens, max_tokens, model)
         with self._lock:
-            rules.check_charge(self.policy, self._used, Charge(1), subcall=False)
+            rules.check_seconds(self.policy, self.seconds())
+            rules.check_charge(self.policy, self._used, Charge(1), subcall=subcall)
             limit = self.policy.max_total_tokens
             if limit is not None:
                 left = limit - self._used.tokens - self._used.held.tokens
                 wanted = replace(wanted, tokens=min(wanted.tokens, left))
-            return self._hold(wanted, subcall=False)
+            return self._hold(wanted, subcall=subcall)
 
     def hold_for_subcall(
-        self, depth: int, prompt_tokens: int, max_tokens: int, model: str | None, *, deepest: int
+        self,
+        depth: int,
+        prompt_tokens: int,
+        max_tokens: int,
+        model: str | None,
+        *,
+        deepest: int,
+        stopped: Callable[[], None],
     ) -> Reservation:
-        """Take a subcall and hold what it may use, both or neither. Raises PolicyError."""
+        """Take a subcall and hold what it may use, both or neither. Raises PolicyError.
+
+        What does not fit only because of calls in flight waits until they are settled: they hold
+        more than they will use. `stopped` is called while it waits, and raises to end it.
+        """
         wanted = self._charge(prompt_tokens, max_tokens, model)
         with self._lock:
-            rules.check_charge(self.policy, self._used, wanted, subcall=True)
+            while not self._fits(wanted):
+                stopped()
+                self._lock.wait(WAIT_SECONDS)
             self._take_subcall(depth, deepest)
             return self._hold(wanted, subcall=True)
 
@@ -106,13 +125,13 @@ class Ledger:
         with self._lock:
             self._drop(held.charge, subcall=held.subcall)
 
-    def overdrawn(self) -> str | None:
-        """The name of the limit that has been overstepped, or None."""
+    def overdrawn(self) -> rules.PolicyError | None:
+        """The limit that has been overstepped by what was really used, or None."""
         with self._lock:
             try:
-                rules.check_charge(self.policy, self._used, Charge(), subcall=False)
+                rules.check_charge(self.policy, self._settled(), Charge(), subcall=False)
             except rules.PolicyError as error:
-                return str(error)
+                return error
             return None
 
     def left(self) -> dict[str, int | float | None]:
@@ -161,6 +180,19 @@ class Ledger:
         price = self.policy.price_of(model)
         return Charge(prompt_tokens + max_tokens, price.of(prompt_tokens, max_tokens))
 
+    def _fits(self, wanted: Charge) -> bool:
+        """True when it fits now, False when it may once others settle. Raises where it cannot."""
+        try:
+            rules.check_charge(self.policy, self._used, wanted, subcall=True)
+        except rules.PolicyError:
+            rules.check_charge(self.policy, self._settled(), wanted, subcall=True)
+            return False
+        return True
+
+    def _settled(self) -> Used:
+        """What is used, as if nothing were held."""
+        return replace(self._used, held=Charge(), held_for_subcalls=0)
+
     def _take_subcall(self, depth: int, deepest: int) -> None:
         rules.check_seconds(self.policy, self.seconds())
         rules.check_subcall(self.policy, self._used, depth, deepest)
@@ -184,6 +216,7 @@ class Ledger:
             held=Charge(held.tokens + tokens, held.cost + cost),
             held_for_subcalls=self._used.held_for_subcalls + (tokens if subcall else 0),
         )
+        self._lock.notify_all()
 
     def _use(self, charge: Charge, *, subcall: bool) -> None:
         self._used = replace(

@@ -1,0 +1,236 @@
+"""The options of `RLM`, taken apart by what they are for, each group a frozen dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
+
+from rlm_core import prompts
+from rlm_core.errors import ConfigError
+from rlm_core.policy import Policy
+from rlm_core.rules import AutoFinalize, EpisodeRules
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.cache import FileCache
+    from rlm_core.events import RLMEventListener
+    from rlm_sandbox import Limits
+
+
+class Options(TypedDict, total=False):
+    """Every keyword that `RLM` takes; see the groups below for what they mean."""
+
+    policy: Policy | None
+    cache: FileCache | None
+    cache_dir: Path | str
+    max_tokens: int
+    system_prompt: str
+    system_prompt_supplement: str
+    subcall_system_prompt: str
+    require_repl_before_final: bool
+    require_subcall_before_final: bool
+    auto_finalize_var: str | None
+    auto_finalize_min_length: int
+    auto_finalize_reject_patterns: Sequence[str] | None
+    auto_finalize_reject_limit: int
+    auto_finalize_reject_feedback: str | None
+    logger: logging.Logger | None
+    invalid_response_limit: int | None
+    fallback_code: str | None
+    repl_error_limit: int | None
+    subcall_guard_steps: int | None
+    fallback_guard_steps: int | None
+    subcall_adapter: ModelAdapter | None
+    sub_models: Mapping[str, ModelAdapter]
+    recursive_subcalls: bool
+    max_recursion_depth: int
+    recursive_subcall_system_prompt: str
+    recursive_subcall_max_steps: int
+    parallel_subcalls: bool
+    max_concurrent_subcalls: int
+    subcall_max_tokens: int
+    repl_backend: str
+    conversation_history: bool
+    max_history_tokens: int
+    min_steps: int
+    loop_collapse_limit: int
+    event_listener: RLMEventListener | None
+    retriever: object
+    doc_tools: object
+    rlm_diagnostics: bool
+    repl_extensions: Callable[..., Mapping[str, object]] | None
+    functions: Mapping[str, Callable[..., object]]
+    log_truncate_code: int
+    log_truncate_output: int
+    log_truncate_prompt_summary: int
+    limits: Limits | None
+    isolation: str
+    imports: str | Collection[str]
+    packages: Sequence[str]
+    trace_path: Path | str | None
+
+
+@dataclass(frozen=True)
+class SubcallOptions:
+    """How the host answers llm_query and its kin."""
+
+    system_prompt: str = prompts.SUBCALL_SYSTEM_PROMPT
+    max_tokens: int = 256
+    parallel: bool = False
+    """Whether llm_query_batch and ask_chunks run concurrently unasked; llm_batch always does."""
+    max_concurrent: int = 10
+    """Calls of sub-models in flight at once, over the whole run."""
+    recursive: bool = False
+    """Whether a subcall is an episode of its own, in a sandbox of its own."""
+    max_depth: int = 2
+    recursive_system_prompt: str = prompts.RECURSIVE_SUBCALL_SYSTEM_PROMPT
+    recursive_max_steps: int = 3
+
+    def deepest(self, policy: Policy) -> int:
+        """The deepest subcall that is allowed; above it, recursive subcalls are episodes."""
+        if not self.recursive:
+            return policy.max_recursion_depth
+        return max(self.max_depth, policy.max_recursion_depth)
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """What every sandbox of the run is opened with; see `rlm_sandbox.Sandbox`."""
+
+    limits: Limits | None = None
+    isolation: str = "auto"
+    imports: str | Collection[str] = "safe"
+    packages: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class TraceOptions:
+    """Where the trace is written while the run goes on, and how long its texts may be."""
+
+    path: Path | str | None = None
+    code_chars: int = 2000
+    output_chars: int = 1000
+    prompt_chars: int = 2000
+
+
+@dataclass(frozen=True)
+class Config:
+    """All options of a run."""
+
+    policy: Policy = field(default_factory=Policy)
+    rules: EpisodeRules = field(default_factory=EpisodeRules)
+    subcalls: SubcallOptions = field(default_factory=SubcallOptions)
+    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
+    trace: TraceOptions = field(default_factory=TraceOptions)
+    diagnostics: bool = False
+    functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    """Further host functions for the code, by name."""
+    extensions: Callable[..., Mapping[str, object]] | None = None
+    """Makes further functions and values for a session: called with rlm, repl, retriever, log."""
+
+
+def configure(options: Options) -> Config:
+    """The options, grouped and checked. Raises ConfigError, or TypeError for an unknown name."""
+    _refuse_foreign(options)
+    policy = options.get("policy") or Policy()
+    return Config(
+        policy=policy,
+        rules=_rules(options, policy),
+        subcalls=_subcalls(options),
+        sandbox=SandboxOptions(
+            limits=options.get("limits"),
+            isolation=options.get("isolation", "auto"),
+            imports=options.get("imports", "safe"),
+            packages=options.get("packages", ()),
+        ),
+        trace=TraceOptions(
+            path=options.get("trace_path"),
+            code_chars=options.get("log_truncate_code", 2000),
+            output_chars=options.get("log_truncate_output", 1000),
+            prompt_chars=options.get("log_truncate_prompt_summary", 2000),
+        ),
+        diagnostics=options.get("rlm_diagnostics", False),
+        functions=options.get("functions", {}),
+        extensions=options.get("repl_extensions"),
+    )
+
+
+def _rules(options: Options, policy: Policy) -> EpisodeRules:
+    base = options.get("system_prompt", prompts.BASE_SYSTEM_PROMPT)
+    supplement = options.get("system_prompt_supplement", "")
+    return EpisodeRules(
+        system_prompt=prompts.build_system_prompt(base, supplement=supplement),
+        max_steps=policy.max_steps,
+        max_tokens=options.get("max_tokens", 512),
+        conversation_history=options.get("conversation_history", True),
+        max_history_tokens=options.get("max_history_tokens", 0),
+        min_steps=options.get("min_steps", 0),
+        require_repl_before_final=options.get("require_repl_before_final", False),
+        require_subcall_before_final=options.get("require_subcall_before_final", False),
+        auto_finalize=_auto_finalize(options),
+        fallback_code=options.get("fallback_code") or None,
+        invalid_response_limit=options.get("invalid_response_limit"),
+        repl_error_limit=options.get("repl_error_limit"),
+        subcall_guard_steps=options.get("subcall_guard_steps"),
+        fallback_guard_steps=options.get("fallback_guard_steps"),
+        collapse_limit=options.get("loop_collapse_limit", 5),
+    )
+
+
+def _auto_finalize(options: Options) -> AutoFinalize | None:
+    variable = options.get("auto_finalize_var")
+    if variable is None or not variable:
+        return None
+    return AutoFinalize(
+        variable=variable,
+        min_length=options.get("auto_finalize_min_length", 0),
+        reject_patterns=tuple(options.get("auto_finalize_reject_patterns") or ()),
+        reject_limit=options.get("auto_finalize_reject_limit", 3),
+        reject_feedback=options.get("auto_finalize_reject_feedback"),
+    )
+
+
+def _subcalls(options: Options) -> SubcallOptions:
+    concurrent = options.get("max_concurrent_subcalls", 10)
+    if concurrent < 1:
+        raise ConfigError(f"max_concurrent_subcalls must be at least 1, not {concurrent}")
+    return SubcallOptions(
+        system_prompt=options.get("subcall_system_prompt", prompts.SUBCALL_SYSTEM_PROMPT),
+        max_tokens=options.get("subcall_max_tokens", 256),
+        parallel=options.get("parallel_subcalls", False),
+        max_concurrent=concurrent,
+        recursive=options.get("recursive_subcalls", False),
+        max_depth=options.get("max_recursion_depth", 2),
+        recursive_system_prompt=options.get(
+            "recursive_subcall_system_prompt", prompts.RECURSIVE_SUBCALL_SYSTEM_PROMPT
+        ),
+        recursive_max_steps=options.get("recursive_subcall_max_steps", 3),
+    )
+
+
+def _refuse_foreign(options: Options) -> None:
+    unknown = sorted(set(options) - set(Options.__annotations__))
+    if unknown:
+        raise TypeError(f"RLM has no option {', '.join(map(repr, unknown))}")
+    if options.get("retriever") is not None:
+        raise ConfigError(
+            "retriever is not supported: give the code your search functions as "
+            "functions={'search': my_search}, and describe them in system_prompt_supplement"
+        )
+    if options.get("doc_tools") is not None:
+        raise ConfigError(
+            "doc_tools is not supported: convert documents to text first "
+            "(Context.from_documents), or give the code functions={'read_pdf': my_reader}"
+        )
+    backend = options.get("repl_backend", "python")
+    if backend == "monty":
+        raise ConfigError(
+            "repl_backend='monty' is not supported: repl_backend='python' runs full CPython in a "
+            "process of its own"
+        )
+    if backend != "python":
+        raise ConfigError(f"repl_backend must be 'python', not {backend!r}")

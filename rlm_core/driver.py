@@ -1,0 +1,213 @@
+"""Carries out what an episode's loop says: asks the model, runs cells, reads variables, records."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from rlm_core.adapters.base import prompt_text
+from rlm_core.calls import call_model
+from rlm_core.conversation import ContextFacts
+from rlm_core.errors import RunCancelled
+from rlm_core.loop import Episode
+from rlm_core.policy import (
+    MaxCostExceeded,
+    MaxSecondsExceeded,
+    MaxStepsExceeded,
+    PolicyError,
+    estimate_tokens,
+)
+from rlm_core.stimuli import (
+    Ask,
+    Begin,
+    Clear,
+    Finish,
+    Limit,
+    Look,
+    Looked,
+    Ran,
+    Refused,
+    Replied,
+    Run,
+)
+from rlm_core.subcalls import cut
+from rlm_core.trace import TraceStep
+
+if TYPE_CHECKING:
+    from rlm_core.adapters.base import ModelAdapter, ModelResponse
+    from rlm_core.context import Context
+    from rlm_core.rules import EpisodeRules
+    from rlm_core.session import CellReport, Session
+    from rlm_core.stimuli import Action, Event
+    from rlm_core.subcalls import Subcalls
+    from rlm_core.tree import RunTree
+
+HEAD_CHARS = 400  # enough of the context to know it again when it is printed
+_SUMMARY_NAME = "[max_steps_summary]"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an episode is about, and where in the tree it stands."""
+
+    query: str
+    context: Context
+    rules: EpisodeRules
+    adapter: ModelAdapter
+    level: int = 0
+    parent_id: int | None = None
+
+
+class EpisodeDriver:
+    """Runs one episode in one session, to its end."""
+
+    def __init__(self, tree: RunTree, task: Task, session: Session, subcalls: Subcalls) -> None:
+        self._tree = tree
+        self._task = task
+        self._session = session
+        self._subcalls = subcalls
+        self._subcalls_seen = 0
+        self.episode = Episode(task.rules, task.query, facts_of(task.context))
+
+    def run(self) -> Finish:
+        """The end of the episode. Raises what the model's adapter raises, and RunCancelled."""
+        event: Event = Begin()
+        while True:
+            action = self._prepared(self.episode.handle(event))
+            match action:
+                case Ask():
+                    event = self._ask(action)
+                case Run():
+                    event = self._run(action)
+                case Look(names):
+                    event = Looked(self._session.read(names))
+                case Finish():
+                    return action
+                case Clear():
+                    raise AssertionError("Clear is never the last action")
+                case _:
+                    assert_never(action)
+
+    def _prepared(self, actions: tuple[Action, ...]) -> Action:
+        """Carry out the actions that need no answer, and return the last."""
+        for action in actions[:-1]:
+            assert isinstance(action, Clear)
+            self._session.clear(action.name)
+        return actions[-1]
+
+    def _ask(self, ask: Ask) -> Replied | Refused:
+        ledger, task = self._tree.ledger, self._task
+        prompt_tokens = sum(estimate_tokens(message["content"]) for message in ask.messages)
+        name = self._tree.model_name(task.adapter)
+        try:
+            if ask.purpose == "step":
+                ledger.step()
+            held = ledger.hold_for_root(prompt_tokens, ask.max_tokens, name, subcall=task.level > 0)
+        except PolicyError as error:
+            return Refused(limit_of(error))
+        started = time.monotonic()
+        try:
+            reply = call_model(task.adapter, ask.messages, ask.max_tokens, self._tree.scope)
+        except RunCancelled:
+            ledger.give_back(held)
+            if self._tree.scope.expired:
+                return Refused(Limit.SECONDS)
+            raise
+        except BaseException:
+            ledger.give_back(held)
+            raise
+        ledger.settle(held, reply.usage, reply.model_id or name)
+        self._record_reply(ask, reply, time.monotonic() - started)
+        overdrawn = ledger.overdrawn()
+        reason = (reply.meta or {}).get("finish_reason")
+        return Replied(
+            reply.text,
+            finish_reason=reason if isinstance(reason, str) else None,
+            overdrawn=None if overdrawn is None else limit_of(overdrawn),
+        )
+
+    def _run(self, run: Run) -> Ran:
+        started = time.monotonic()
+        scope = self._tree.scope
+        try:
+            with scope.stopping(self._session.close):
+                report = self._session.run(run.code)
+                values = self._session.read(run.read)
+        finally:
+            if scope.cancelled and not scope.expired:
+                scope.check()
+        self._record_cell(run, report, time.monotonic() - started)
+        answered = self._subcalls.answered
+        subcalls, self._subcalls_seen = answered - self._subcalls_seen, answered
+        return Ran(
+            stdout=report.result.stdout,
+            error=report.result.error,
+            changes=report.changes,
+            values=values,
+            submitted=self._subcalls.take_submitted() or report.submitted,
+            subcalls=subcalls,
+        )
+
+    def _record_reply(self, ask: Ask, reply: ModelResponse, elapsed: float) -> None:
+        lengths = self._tree.config.trace
+        summary = prompt_text([ask.messages[-1]]) if ask.purpose == "step" else _SUMMARY_NAME
+        self._record(
+            TraceStep(
+                step_id=0,
+                kind="root_call",
+                depth=self._task.level,
+                prompt_summary=cut(summary, lengths.prompt_chars),
+                code=cut(reply.text, lengths.code_chars),
+                output=reply.text,
+                usage=reply.usage,
+                model=reply.model_id,
+                elapsed=elapsed,
+                parent_id=self._task.parent_id,
+            )
+        )
+
+    def _record_cell(self, run: Run, report: CellReport, elapsed: float) -> None:
+        result = report.result
+        self._record(
+            TraceStep(
+                step_id=0,
+                kind="repl_exec",
+                depth=self._task.level,
+                code=cut(run.code, self._tree.config.trace.code_chars),
+                stdout=result.stdout,
+                error=result.error,
+                elapsed=elapsed,
+                parent_id=self._task.parent_id,
+                outcome=result.outcome.value,
+                state=result.state.value,
+            )
+        )
+
+    def _record(self, step: TraceStep) -> None:
+        self._tree.recorder.add(step, level=self._task.level)
+
+
+def facts_of(context: Context) -> ContextFacts:
+    """What the model is told of a context before it looks."""
+    lengths = context.document_lengths() if context.context_type == "document_list" else []
+    return ContextFacts(
+        length=context.len_chars(),
+        context_type=context.context_type,
+        num_documents=context.num_documents(),
+        document_lengths=tuple(lengths),
+        paths=context.paths,
+        head=context.text[:HEAD_CHARS],
+    )
+
+
+def limit_of(error: PolicyError) -> Limit:
+    """Which limit an error of the ledger is about."""
+    match error:
+        case MaxStepsExceeded():
+            return Limit.STEPS
+        case MaxSecondsExceeded():
+            return Limit.SECONDS
+        case MaxCostExceeded():
+            return Limit.COST
+    return Limit.TOKENS

@@ -1,0 +1,82 @@
+"""Where every step of a run goes: its trace, its trace file and its listener. Thread-safe."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rlm_core.events import RLMEvent
+from rlm_core.trace import Trace
+
+if TYPE_CHECKING:
+    from rlm_core.events import RLMEventListener
+    from rlm_core.ledger import Ledger
+    from rlm_core.trace import TraceFile, TraceStep
+
+_KIND_BELOW = {
+    "root_call": "sub_root_call",
+    "repl_exec": "sub_repl_exec",
+    "subcall": "sub_subcall",
+}
+
+
+class Recorder:
+    """The one place where steps get their number and are told to whoever listens."""
+
+    def __init__(
+        self, ledger: Ledger, listener: RLMEventListener | None, file: TraceFile | None
+    ) -> None:
+        self.trace = Trace([])
+        self.isolation = "none"
+        self._ledger = ledger
+        self._listener = listener
+        self._file = file
+        self._lock = threading.RLock()  # a listener may look at the trace
+        self._last_id = 0
+        self._last_group = 0
+        self._started = time.monotonic()
+
+    def next_id(self) -> int:
+        """A number for a step that will be recorded when it has ended."""
+        with self._lock:
+            self._last_id += 1
+            return self._last_id
+
+    def next_group(self) -> str:
+        """A name for a batch."""
+        with self._lock:
+            self._last_group += 1
+            return f"parallel-{self._last_group}"
+
+    def add(self, step: TraceStep, *, level: int = 0) -> None:
+        """Record a step; one without a number (0) gets the next, one of a sub-episode its kind."""
+        with self._lock:
+            if level:
+                kind = _KIND_BELOW.get(step.kind, step.kind)
+                step = replace(step, kind=kind)
+            if not step.step_id:
+                step = replace(step, step_id=self.next_id())
+            self.trace.add(step)
+            if self._file is not None:
+                self._file.write(step)
+            self.tell(RLMEvent("step_completed", step=step))
+
+    def tell(self, event: RLMEvent) -> None:
+        """Hand an event to the listener, with the counts of this moment."""
+        if self._listener is None:
+            return
+        used = self._ledger.used()
+        with self._lock:
+            self._listener.handle(
+                replace(
+                    event,
+                    repl_backend="python",
+                    isolation=self.isolation,
+                    total_steps=len(self.trace.steps),
+                    total_subcalls=used.subcalls,
+                    tokens_used=used.tokens,
+                    elapsed=time.monotonic() - self._started,
+                )
+            )

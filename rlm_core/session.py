@@ -1,0 +1,205 @@
+"""An episode's Python session: a sandbox that holds the context and the helpers of `guest`."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Protocol
+
+from rlm_core import context as context_module
+from rlm_core.stimuli import Value
+from rlm_sandbox.errors import NameNotFound, SandboxClosed, SessionLost, ValueRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from rlm_core.context import Context
+    from rlm_sandbox.result import ExecResult
+
+ANSWER_DICT = "answer"
+"""The variable of the answer-dict dialect: {"content": ..., "ready": True} ends the run."""
+_TEXT_NAME = "_rlm_text"
+_MOST_CHANGES = 12
+_LONGEST_CHANGE = 200
+
+
+class Box(Protocol):
+    """The part of `rlm_sandbox.Sandbox` that an episode uses."""
+
+    isolation: str
+
+    def exec(self, code: str) -> ExecResult:
+        """Run a cell."""
+        ...
+
+    def get(self, name: str) -> object:
+        """Read a variable."""
+        ...
+
+    def set(self, name: str, value: object) -> None:
+        """Set a variable."""
+        ...
+
+    def load(self, name: str, text: str) -> None:
+        """Give the session a large protected text."""
+        ...
+
+    def install(self, source: str, values: Mapping[str, object] | None = None) -> None:
+        """Run a trusted prelude."""
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """Type and preview of the session's variables."""
+        ...
+
+    def close(self) -> None:
+        """End the session."""
+        ...
+
+
+class OpenBox(Protocol):
+    """Starts a sandbox with these host functions."""
+
+    def __call__(self, functions: Mapping[str, Callable[..., object]]) -> Box:
+        """Start a sandbox."""
+        ...
+
+
+@dataclass(frozen=True)
+class CellReport:
+    """What a cell did, and what it changed."""
+
+    result: ExecResult
+    changes: str
+    submitted: str | None
+
+
+class Session:
+    """A sandbox prepared for one episode. Close it when the episode ends."""
+
+    def __init__(self, box: Box, context: Context, *, parallel: bool) -> None:
+        self.box = box
+        box.load("P", context.text)
+        values = guest_values(context, parallel=parallel)
+        apart = documents_apart(context)
+        if apart is not None:
+            box.load("DOCUMENTS_TEXT", apart)
+        box.install(guest_source(), values)
+        self._variables: dict[str, str] = {}
+
+    @property
+    def isolation(self) -> str:
+        """The isolation that the code runs under, as the sandbox reports it."""
+        return self.box.isolation
+
+    def run(self, code: str) -> CellReport:
+        """Run a cell and see what it changed. What the code does wrong is in the report."""
+        result = self.box.exec(code)
+        before = self._variables
+        with suppress(SessionLost, SandboxClosed):  # then nothing is known, which is shown as such
+            self._variables = self.box.describe()
+        return CellReport(result, changes(before, self._variables), self._answer_dict())
+
+    def read(self, names: Iterable[str]) -> dict[str, Value]:
+        """The variables of these names, as text; those that do not exist are left out."""
+        found = {name: self._value(name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def clear(self, name: str) -> None:
+        """Set a variable to None."""
+        with suppress(SessionLost, SandboxClosed):
+            self.box.set(name, None)
+
+    def close(self) -> None:
+        """End the session."""
+        self.box.close()
+
+    def _value(self, name: str) -> Value | None:
+        try:
+            value = self.box.get(name)
+        except ValueRefused:
+            return self._as_text(name)
+        except (NameNotFound, SessionLost, SandboxClosed):
+            return None
+        match value:
+            case None:
+                return Value("None", "none")
+            case str():
+                return Value(value)
+        return Value(str(value), "other")
+
+    def _as_text(self, name: str) -> Value | None:
+        """A value that does not cross as itself (an object, say) as the text that it makes."""
+        self.box.exec(f"{_TEXT_NAME} = str({name})")
+        try:
+            text = self.box.get(_TEXT_NAME)
+        except (NameNotFound, ValueRefused, SessionLost, SandboxClosed):
+            return None
+        return Value(text, "other") if isinstance(text, str) else None
+
+    def _answer_dict(self) -> str | None:
+        if not self._variables.get(ANSWER_DICT, "").startswith("dict"):
+            return None
+        try:
+            answer = self.box.get(ANSWER_DICT)
+        except (NameNotFound, ValueRefused, SessionLost, SandboxClosed):
+            return None
+        if not isinstance(answer, dict) or not answer.get("ready") or "content" not in answer:
+            return None
+        return str(answer["content"])
+
+
+def guest_values(context: Context, *, parallel: bool) -> dict[str, object]:
+    """The values that the globals of `guest` are given."""
+    spans = context.spans()
+    lengths = context.document_lengths() if spans is None else []
+    values: dict[str, object] = {
+        "CONTEXT_SOURCE": context_source(),
+        "CONTEXT_TYPE": context.context_type,
+        "CONTEXT_PATHS": list(context.paths),
+        "DOCUMENT_BOUNDS": _consecutive(lengths) if spans is None else spans.bounds(),
+        "PARALLEL": parallel,
+    }
+    return values if spans is None else values | {"DOCUMENTS_TEXT": None}
+
+
+def documents_apart(context: Context) -> str | None:
+    """The documents as one text of their own, where they are no parts of the context's text."""
+    return "".join(context.documents) if context.spans() is None else None
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """New, changed and removed variables, one a line; empty where nothing changed."""
+    lines = [
+        f"- {'updated' if name in before else 'new'}: {name} = {text[:_LONGEST_CHANGE]}"
+        for name, text in after.items()
+        if before.get(name) != text
+    ]
+    lines += [f"- removed: {name}" for name in before if name not in after]
+    if len(lines) > _MOST_CHANGES:
+        lines[_MOST_CHANGES:] = [f"- and {len(lines) - _MOST_CHANGES} more"]
+    return "\n".join(["REPL state changes:", *lines]) if lines else ""
+
+
+@cache
+def guest_source() -> str:
+    """The source of `guest`, which runs inside the worker and cannot be imported here."""
+    return resources.files("rlm_core").joinpath("guest.py").read_text(encoding="utf-8")
+
+
+@cache
+def context_source() -> str:
+    """The source of `context`, which runs inside the worker too."""
+    return inspect.getsource(context_module)
+
+
+def _consecutive(lengths: list[int]) -> list[int]:
+    bounds: list[int] = []
+    position = 0
+    for length in lengths:
+        bounds += [position, position + length]
+        position += length
+    return bounds

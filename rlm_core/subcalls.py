@@ -1,0 +1,278 @@
+"""What the host does when code calls a sub-model: cache, budget, concurrency, recursion, trace."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rlm_core.adapters.base import Usage, identity_of
+from rlm_core.cache import CacheRecord, cache_key
+from rlm_core.calls import Crew, call_model
+from rlm_core.errors import RunCancelled
+from rlm_core.policy import MaxRecursionExceeded, PolicyError, estimate_tokens
+from rlm_core.stimuli import RunStatus
+from rlm_core.trace import TraceStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.tree import RunTree
+
+LIMIT_TEXT = (
+    "[SUBCALL_LIMIT] {error}. You have used all available sub-LLM calls. Build your final answer "
+    "now using the information you already have."
+)
+_NO_USAGE = Usage(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt for a sub-model, checked."""
+
+    prompt: str
+    max_tokens: int
+    depth: int
+    """1 for a call from the root's code, one more for each episode in between."""
+    model: str | None = None
+    group: str | None = None
+    index: int | None = None
+    total: int | None = None
+
+
+class Subcalls:
+    """The host functions of one episode's session. Thread-safe: code may have threads."""
+
+    def __init__(self, tree: RunTree, *, level: int, parent_id: int | None) -> None:
+        self._tree = tree
+        self._level = level
+        self._parent_id = parent_id
+        self._lock = threading.Lock()
+        self._answered = 0
+        self._submitted: str | None = None
+
+    def functions(self) -> dict[str, Callable[..., object]]:
+        """What `guest` calls, by the names it knows."""
+        return {
+            "rlm_query": self.query,
+            "rlm_batch": self.batch,
+            "rlm_budget": self._tree.ledger.left,
+            "rlm_submit": self.submit,
+        }
+
+    @property
+    def answered(self) -> int:
+        """Replies of sub-models that the code has got so far, cached ones too."""
+        return self._answered
+
+    def take_submitted(self) -> str | None:
+        """The answer that the code gave since the last time this was asked, or None."""
+        with self._lock:
+            submitted, self._submitted = self._submitted, None
+            return submitted
+
+    def submit(self, text: object) -> None:
+        """Host function: the code gives the answer. The last one counts."""
+        with self._lock:
+            self._submitted = str(text)
+
+    def query(self, prompt: object, options: object = None) -> str:
+        """Host function: one call. At a limit the text says so; MaxRecursionExceeded is raised."""
+        request = self._request(prompt, options)
+        try:
+            return self._answer(request)
+        except MaxRecursionExceeded:
+            raise
+        except PolicyError as error:
+            return LIMIT_TEXT.format(error=error)
+
+    def batch(self, prompts: object, options: object = None) -> list[dict[str, str]]:
+        """Host function: many calls at once: {"text"} or {"error", "message"} for each prompt.
+
+        A limit gives its text to the prompts that it keeps from being asked. With
+        on_error="raise" the first failure is raised instead, and nothing more is begun.
+        """
+        if not isinstance(prompts, list):
+            raise TypeError("rlm_batch takes a list of prompts")
+        strict = isinstance(options, dict) and options.get("on_error") == "raise"
+        requests = self._grouped([self._request(prompt, options) for prompt in prompts])
+        results: list[dict[str, str]] = [{} for _ in requests]
+        work = _BatchWork(self, requests, results, strict=strict)
+        if len(requests) == 1:
+            work(0)
+        else:
+            Crew(work, len(requests), self._tree.config.subcalls.max_concurrent).run()
+        return results
+
+    def answer_item(self, request: Request, *, strict: bool) -> dict[str, str]:
+        """The result of one prompt of a batch."""
+        try:
+            return {"text": self._answer(request)}
+        except RunCancelled:
+            raise
+        except PolicyError as error:
+            if strict or isinstance(error, MaxRecursionExceeded):
+                raise
+            return {"text": LIMIT_TEXT.format(error=error)}
+        except Exception as error:
+            if strict:
+                raise
+            return {"error": type(error).__name__, "message": str(error)}
+
+    def _request(self, prompt: object, options: object) -> Request:
+        """The worker is not trusted: what it sends is checked before it is used."""
+        given = options if isinstance(options, dict) else {}
+        if not isinstance(prompt, str):
+            raise TypeError(f"a prompt must be a text, not {type(prompt).__name__}")
+        max_tokens = given.get("max_tokens")
+        depth = given.get("depth")
+        model = given.get("model")
+        return Request(
+            prompt=prompt,
+            max_tokens=_whole(max_tokens, self._tree.config.subcalls.max_tokens, "max_tokens"),
+            depth=self._level + _whole(depth, 1, "depth"),
+            model=model if isinstance(model, str) else None,
+            group=given["group"] if isinstance(given.get("group"), str) else None,
+            index=given["index"] if isinstance(given.get("index"), int) else None,
+            total=given["total"] if isinstance(given.get("total"), int) else None,
+        )
+
+    def _grouped(self, requests: list[Request]) -> list[Request]:
+        if len(requests) < 2:
+            return requests
+        group = self._tree.recorder.next_group()
+        return [
+            Request(
+                each.prompt, each.max_tokens, each.depth, each.model, group, index, len(requests)
+            )
+            for index, each in enumerate(requests)
+        ]
+
+    def _answer(self, request: Request) -> str:
+        """The reply to a request. Raises PolicyError at a limit, and what the adapter raises."""
+        started = time.monotonic()
+        tree = self._tree
+        tree.scope.check()
+        if request.depth > tree.deepest:
+            raise MaxRecursionExceeded("max_recursion_depth exceeded")
+        adapter = tree.sub_model(request.model)
+        recursive = tree.is_recursive(request.depth)
+        key = cache_key(
+            adapter=identity_of(adapter),
+            model=request.model,
+            system_prompt=tree.sub_system_prompt(recursive=recursive),
+            max_tokens=request.max_tokens,
+            mode="recursive" if recursive else "simple",
+            text=request.prompt,
+        )
+        cached = tree.cached(adapter, key)
+        step_id = 0
+        if cached is not None:
+            text, usage, model = cached.text, _NO_USAGE, None
+        elif recursive:
+            step_id = tree.recorder.next_id()
+            text, usage, model = self._episode(request, adapter, key, step_id), None, None
+        else:
+            text, usage, model = self._call(request, adapter, key)
+        with self._lock:
+            self._answered += 1
+        tree.recorder.add(
+            TraceStep(
+                step_id=step_id,
+                kind="recursive_subcall" if recursive else "subcall",
+                depth=request.depth,
+                prompt_summary=cut(request.prompt, tree.config.trace.prompt_chars),
+                output=cut(text, tree.config.trace.output_chars),
+                usage=usage,
+                model=model,
+                elapsed=time.monotonic() - started,
+                cache_hit=cached is not None,
+                input_hash=_digest(request.prompt),
+                output_hash=_digest(text),
+                cache_key=key,
+                parallel_group_id=request.group,
+                parallel_index=request.index,
+                parallel_total=request.total,
+                parent_id=self._parent_id,
+            ),
+            level=self._level,
+        )
+        return text
+
+    def _call(
+        self, request: Request, adapter: ModelAdapter, key: str
+    ) -> tuple[str, Usage, str | None]:
+        """One call of a sub-model on the budget of the run."""
+        tree = self._tree
+        system = tree.config.subcalls.system_prompt
+        name = tree.model_name(adapter)
+        held = tree.ledger.hold_for_subcall(
+            request.depth,
+            estimate_tokens(system) + estimate_tokens(request.prompt),
+            request.max_tokens,
+            name,
+            deepest=tree.deepest,
+            stopped=tree.scope.check,
+        )
+        messages = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": request.prompt},
+        ]
+        try:
+            with tree.slots:
+                reply = call_model(adapter, messages, request.max_tokens, tree.scope)
+        except BaseException:
+            tree.ledger.give_back(held)
+            raise
+        tree.ledger.settle(held, reply.usage, reply.model_id or name)
+        tree.keep(adapter, key, CacheRecord(reply.text, reply.usage))
+        return reply.text, reply.usage, reply.model_id
+
+    def _episode(self, request: Request, adapter: ModelAdapter, key: str, step_id: int) -> str:
+        """A subcall that is an episode of its own, one level deeper."""
+        tree = self._tree
+        tree.ledger.subcall(request.depth, deepest=tree.deepest)
+        finish = tree.sub_episode(
+            request.prompt,
+            adapter,
+            level=request.depth,
+            max_tokens=request.max_tokens,
+            parent_id=step_id,
+        )
+        if finish.status is RunStatus.ANSWERED:  # one that was stopped may do better next time
+            tree.keep(adapter, key, CacheRecord(finish.answer, _NO_USAGE))
+        return finish.answer
+
+
+@dataclass(frozen=True)
+class _BatchWork:
+    """Answers one numbered prompt of a batch."""
+
+    subcalls: Subcalls
+    requests: list[Request]
+    results: list[dict[str, str]]
+    strict: bool
+
+    def __call__(self, number: int) -> None:
+        request = self.requests[number]
+        self.results[number] = self.subcalls.answer_item(request, strict=self.strict)
+
+
+def cut(text: str, limit: int) -> str:
+    """A text as the trace keeps it."""
+    return text if len(text) <= limit else text[:limit] + "...<truncated>"
+
+
+def _whole(value: object, default: int, name: str) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
