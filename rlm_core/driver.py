@@ -33,6 +33,7 @@ from rlm_core.stimuli import (
 )
 from rlm_core.subcalls import cut
 from rlm_core.trace import TraceStep
+from rlm_sandbox.errors import SandboxClosed
 
 if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter, ModelResponse
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from rlm_core.tree import RunTree
 
 HEAD_CHARS = 400  # enough of the context to know it again when it is printed
+_TOO_LATE = "MaxSecondsExceeded: the run's time is over; the cell was not run"
 _SUMMARY_NAME = "[max_steps_summary]"
 
 
@@ -134,9 +136,12 @@ class EpisodeDriver:
             with scope.stopping(self._session.close):
                 report = self._session.run(run.code)
                 values = self._session.read(run.read)
-        finally:
-            if scope.cancelled and not scope.expired:
-                scope.check()
+        except (RunCancelled, SandboxClosed):
+            if scope.expired:
+                return Ran(error=_TOO_LATE)
+            raise
+        if not scope.expired:
+            scope.check()
         self._record_cell(run, report, time.monotonic() - started)
         answered = self._subcalls.answered
         subcalls, self._subcalls_seen = answered - self._subcalls_seen, answered

@@ -122,6 +122,9 @@ class RLM:
         )
         try:
             return self._finished(tree, query, context)
+        except BaseException:  # Ctrl-C too: nothing may stay in flight, and be paid for
+            scope.cancel()
+            raise
         finally:
             tree.close()
             if self._own_cache:
