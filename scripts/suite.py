@@ -1,0 +1,144 @@
+"""Runs tox over every Python that is found, and ends with the closing line of pytest."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNNER = ROOT / ".tox" / "runner"  # tox lives in an environment of its own
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+PROBE = (
+    "import sys, ssl, ctypes, venv, ensurepip\n"
+    "print('%d.%d' % sys.version_info[:2], sys.implementation.name, sys.executable)"
+)
+CLOSING_LINE = re.compile(
+    r"^(?:\x1b\[[\d;]*m|=)*\s*(?:\x1b\[[\d;]*m)*(?:\d+ \w+|no tests ran).* in [\d.]+s.*$"
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How one tox environment ended. `closing` is pytest's last line, where pytest ran."""
+
+    environment: str
+    status: int
+    closing: str
+
+
+def main(arguments: list[str]) -> int:
+    """Run everything; 0 only if everything passed."""
+    os.chdir(ROOT)
+    slow = "--slow" in arguments
+    passed_on = [argument for argument in arguments if argument != "--slow"]
+    pytest_arguments = [*([] if slow else ["-m", "not slow"]), *passed_on]
+    pythons = found_pythons()
+    tox = runner()
+    runs = [run(tox, name, [], []) for name in ("lint", "typing")]
+    for version, path in pythons.items():
+        name = f"py{version.replace('.', '')}"
+        runs.append(run(tox, name, ["--discover", path], pytest_arguments))
+    return report(runs)
+
+
+def found_pythons() -> dict[str, str]:
+    """A working interpreter for each version, by running it; says which were not found."""
+    found: dict[str, str] = {}
+    for version in VERSIONS:
+        path = next(filter(None, (probed(name, version) for name in candidates(version))), None)
+        if path is None:
+            say(f"Python {version}: not found")
+        else:
+            say(f"Python {version}: {path}")
+            found[version] = path
+    return found
+
+
+def candidates(version: str) -> list[str]:
+    """Where a Python of this version may be: this one, the PATH, pyenv's and uv's own places."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    uv = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "uv/python"
+    return [
+        sys.executable,
+        f"python{version}",
+        *map(str, sorted(pyenv.glob(f"{version}.*/bin/python{version}"), reverse=True)),
+        *map(str, sorted(uv.glob(f"cpython-{version}.*/bin/python{version}"), reverse=True)),
+    ]
+
+
+def probed(name: str, version: str) -> str | None:
+    """The path of an interpreter if it runs, is CPython of this version and has what pip needs."""
+    path = which(name)
+    if path is None:
+        return None
+    try:
+        told = subprocess.run(
+            [path, "-I", "-c", PROBE], capture_output=True, text=True, check=True, timeout=60
+        )
+    except (subprocess.SubprocessError, OSError):
+        return None
+    actual, implementation, executable = told.stdout.strip().split(" ", 2)
+    return executable if (actual, implementation) == (version, "cpython") else None
+
+
+def runner() -> list[str]:
+    """The command that starts tox, which is installed on the first run."""
+    python = RUNNER / "bin" / "python"
+    working = (
+        python.exists()
+        and not subprocess.run(
+            [python, "-m", "tox", "--version"], capture_output=True, check=False
+        ).returncode
+    )
+    if not working:
+        say("installing tox ...")
+        venv.create(RUNNER, with_pip=True, clear=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "tox>=4.22"], check=True)
+    return [str(python), "-m", "tox", "run", "--colored", "no"]
+
+
+def run(tox: list[str], name: str, options: list[str], pytest_arguments: list[str]) -> Ran:
+    """Run one environment, showing its output as it comes."""
+    say(f"{name} ...")
+    closing = ""
+    command = [*tox, *options, "-e", name, "--", *pytest_arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            if CLOSING_LINE.match(line.rstrip()):
+                closing = line.rstrip()
+    return Ran(name, process.returncode, closing)
+
+
+def report(runs: list[Ran]) -> int:
+    """A line for each environment; the last line is pytest's own, of a failed run if any."""
+    for ran in runs:
+        say(
+            f"{ran.environment}: {'passed' if ran.status == 0 else 'FAILED'} {ran.closing}".rstrip()
+        )
+    failed = [ran for ran in runs if ran.status != 0]
+    last = next((ran for ran in [*failed, *reversed(runs)] if ran.closing), None)
+    if failed:
+        say("FAILED: " + ", ".join(ran.environment for ran in failed))
+    if last is None:
+        say("pytest did not run")
+        return 1
+    print(last.closing, flush=True)
+    return 1 if failed else 0
+
+
+def say(text: str) -> None:
+    print(f"[scripts/test] {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
