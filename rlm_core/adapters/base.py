@@ -48,8 +48,11 @@ class ModelResponse:
 class ModelAdapter(Protocol):
     """A model. Write a class with this one method to connect your own.
 
-    An adapter may also have an `identity` (str: class, endpoint and model, never a key); cached
-    replies are kept apart by it. `complete` is called from several threads at once.
+    `complete` is called from several threads at once. An adapter may also have
+    - `identity` (str: class, endpoint and model, never a key): cached replies are kept apart by it;
+    - `cacheable` (bool): False where a reply must not be given again later;
+    - `submit`, which takes what `complete` takes and returns a `concurrent.futures.Future`:
+      cancelling the future ends the call in flight.
     """
 
     def complete(

@@ -68,6 +68,9 @@ class FakeAdapter:
     RuntimeError when no rule matches and the script has run out.
     """
 
+    cacheable = False
+    """A reply depends on the calls before it: the next run must get its own."""
+
     def __init__(
         self,
         *,

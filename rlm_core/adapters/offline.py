@@ -33,6 +33,8 @@ class OfflineAdapter:
 
     model = MODEL_ID
     identity = f"OfflineAdapter::{MODEL_ID}"
+    cacheable = False
+    """Thinking anew is quicker here than looking into a file."""
 
     def complete(
         self,
