@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NO_ANSWER = "NO_ANSWER"
+LONGEST_SENTENCE = 400  # characters; what goes on longer has no sentences
 LONGEST_VALUE = 60  # characters; what is longer is told as a sentence
 
 _ASKED = re.compile(
@@ -69,7 +70,7 @@ def best_answer(asked: Asked) -> str:
             best = _answer_to(unit, units[index + 1 : index + 2])
     if not best:
         return NO_ANSWER
-    return value_in(asked.question, best, regexes) or best
+    return value_in(asked.question, best, regexes) or _clipped(best, regexes)
 
 
 def asks_a_number(question: str) -> bool:
@@ -83,8 +84,11 @@ def split_units(text: str) -> list[str]:
     for block in re.split(r"\n\s*\n", text):
         lines = [_bare(line) for line in block.splitlines()]
         lines = [line for line in lines if line]
-        lines = [" ".join(lines)] if _is_prose(lines) else _rejoined(lines)
-        units += [part for line in lines for part in _SENTENCE_END.split(line)]
+        whole = _SENTENCE_END.split(" ".join(lines)) if _is_prose(lines) else []
+        if whole and max(map(len, whole)) <= LONGEST_SENTENCE:
+            units += whole
+        else:
+            units += [part for line in _rejoined(lines) for part in _SENTENCE_END.split(line)]
     return [unit.strip() for unit in units if unit.strip()]
 
 
@@ -116,11 +120,25 @@ def _rejoined(lines: list[str]) -> list[str]:
     joined: list[str] = []
     for line in lines:
         last = joined[-1] if joined else ""
-        if len(last) >= 40 and line[0].islower() and not last.endswith((".", *_CODE_ENDS)):
+        if (
+            40 <= len(last) <= LONGEST_SENTENCE // 2
+            and line[0].islower()
+            and not last.endswith((".", *_CODE_ENDS))
+        ):
             joined[-1] = f"{last} {line}"
         else:
             joined.append(line)
     return joined
+
+
+def _clipped(sentence: str, regexes: Sequence[re.Pattern[str]]) -> str:
+    """What stands around the question's words in a line that has no end."""
+    if len(sentence) <= LONGEST_SENTENCE:
+        return sentence
+    places = [match.start() for regex in regexes if (match := regex.search(sentence.lower()))]
+    middle = min(places, default=0)
+    start = max(0, middle - LONGEST_SENTENCE // 4)
+    return sentence[start : start + LONGEST_SENTENCE].strip()
 
 
 def _is_prose(lines: list[str]) -> bool:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_core.adapters.offline_extract import Asked, asked_in, best_answer, split_units
+from rlm_core.adapters.offline_extract import (
+    LONGEST_SENTENCE,
+    Asked,
+    asked_in,
+    best_answer,
+    split_units,
+)
 
 VAULT = """The harbour opens at dawn. Fishing boats leave before six.
 The access code of the vault is 7319. It is changed every year.
@@ -46,6 +52,20 @@ def test_a_sentence_that_is_wrapped_over_lines_stays_whole() -> None:
         "The committee met on Monday and decided after a long debate that the bridge of Avignon "
         "shall be rebuilt in stone next spring."
     )
+
+
+def test_lines_without_sentences_are_answered_by_the_line() -> None:
+    noise = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do"
+    lines = [noise] * 10 + ["the passphrase of the northern lighthouse is heron-42."] + [noise] * 10
+    asked = Asked("What is the passphrase of the northern lighthouse?", "\n".join(lines))
+    assert best_answer(asked) == "heron-42"
+
+
+def test_a_line_without_end_is_cut_around_the_words_of_the_question() -> None:
+    text = "left " * 400 + "the lighthouse hums because it is alive " + "right " * 400
+    reply = best_answer(Asked("Why does the lighthouse hum?", text))
+    assert "lighthouse hums because it is alive" in reply
+    assert len(reply) <= LONGEST_SENTENCE
 
 
 def test_code_is_read_line_by_line_without_comment_signs() -> None:
