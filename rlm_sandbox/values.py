@@ -11,6 +11,7 @@ collide make a dict quadratic) before anything is built.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 
@@ -24,6 +25,10 @@ UNSCANNED_BYTES = 8 * 1024
 """Below this size, hostile bytes cost less than about 0.5 MB and 20 ms: they are not scanned."""
 BYTES_A_NODE = 16
 """One item for so many bytes of the cap: keeps the decoded form within about 8 x the cap."""
+SMALL_SET = 1_000
+COMPARISONS_A_KEY = 64
+"""So many comparisons a key take a second for a million keys. The worst honest keys, powers of two,
+share 61 hashes: with both constants a set may hold 10,000 of them."""
 
 _TUPLE, _SET, _FROZENSET, _DICT, _INT, _TEXT, _DATETIME = range(1, 8)
 _CONTAINERS = frozenset({_TUPLE, _SET, _FROZENSET, _DICT})
@@ -69,7 +74,7 @@ def _plain(value: object, depth: int, *, exact: bool) -> object:
         raise _too_deep()
     if kind is datetime:
         assert isinstance(value, datetime)
-        return Ext(_DATETIME, value.isoformat().encode())
+        return Ext(_DATETIME, (value.isoformat() + "F" * value.fold).encode())
     items: list[object]
     if isinstance(value, dict) and kind is dict:
         if not exact and _ATOMS.issuperset(map(type, value)):
@@ -117,7 +122,8 @@ def _from_extension(code: int, body: memoryview) -> object:
     if code == _TEXT:
         return str(body, "utf-8", "surrogatepass")
     if code == _DATETIME:
-        return datetime.fromisoformat(str(body, "ascii"))
+        text = str(body, "ascii")
+        return datetime.fromisoformat(text.removesuffix("F")).replace(fold=text.endswith("F"))
     raise ValueError(f"unknown extension type {code}")
 
 
@@ -135,9 +141,14 @@ def _container(code: int, items: object) -> object:
 
 
 def _refuse_collisions(keys: Collection[object]) -> None:
-    """Raises ValueError when far fewer hashes than keys are there, which makes a set quadratic."""
-    if len(keys) > 1000 and len(set(map(hash, keys))) < len(keys) // 2:
-        raise ValueError("the keys collide")
+    """Raises ValueError for keys whose hashes are equal so often that a set of them is slow.
+
+    Every key is compared with those of its own hash before it: half the square of their number.
+    """
+    if len(keys) > SMALL_SET:
+        alike = Counter(map(hash, keys)).values()
+        if sum(count * count for count in alike) > COMPARISONS_A_KEY * len(keys) + SMALL_SET**2:
+            raise ValueError("too many of its keys have the same hash")
 
 
 _decode = Decoder(ext_hook=_from_extension).decode
@@ -199,14 +210,16 @@ class _Scan:
     def _enter(self, items: int, *, pairs: bool = False) -> None:
         self._nodes_left -= items
         if self._nodes_left < 0:
-            raise ValueError("it holds too many items for its size limit")
-        if len(self._open) > 2 * MAX_DEPTH:  # an extension and the list in it are two levels
+            raise ValueError(
+                "it holds too many small items for Limits.value_bytes: raise that, or send fewer"
+            )
+        if len(self._open) > 2 * MAX_DEPTH + 1:  # an extension and its list are two levels
             raise _too_deep()
         self._open.append([items, int(pairs)])
 
     def _item(self, *, as_key: bool = False) -> None:
         tag = self._number(1)
-        if as_key and (0x80 <= tag <= 0x9F or 0xC7 <= tag <= 0xC9 or 0xD4 <= tag <= 0xDF >= 0xDC):
+        if as_key and tag in _NOT_ATOMS:
             raise ValueError("a key of a plain map must be an atom")
         if tag <= 0x7F or tag >= 0xE0 or 0xC0 <= tag <= 0xC3:  # small integers, nil, booleans
             return
@@ -239,3 +252,4 @@ _SIZED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}  # bin and str: 
 _FIXED = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
 # fixext 1-16 have their size here; ext 8, 16 and 32 the size of their length, negative
 _EXTENSIONS = {0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 8, 0xD8: 16, 0xC7: -1, 0xC8: -2, 0xC9: -4}
+_NOT_ATOMS = frozenset({*range(0x80, 0xA0), *_EXTENSIONS, *range(0xDC, 0xE0)})
