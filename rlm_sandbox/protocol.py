@@ -7,7 +7,8 @@ Four conversations, each with messages of its own:
     controller -> worker      ForWorker    run this, read that, here is your call's result
     worker     -> controller  FromWorker   *hostile*: decoded strictly, checked again in `session`
 
-Values of the user's code travel as `Raw`: `values` encodes and decodes them, under other caps.
+Values of the user's code travel as bytes that `values` encodes and decodes, under other caps. What
+comes from the worker has no nested field at all: decoding it cannot recurse, whatever it holds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 ENVELOPE_BYTES = 64 * 1024
 """What a frame may hold beyond the one value in it: names, error texts, output of one flush."""
@@ -92,7 +93,7 @@ class Get(Struct, frozen=True, tag=True):
 class Set(Struct, frozen=True, tag=True):
     request: int
     name: str
-    value: Raw
+    value: bytes
 
 
 class Load(Struct, frozen=True, tag=True):
@@ -109,7 +110,7 @@ class Install(Struct, frozen=True, tag=True):
 
     request: int
     source: str
-    values: Raw
+    values: bytes
 
 
 class Describe(Struct, frozen=True, tag=True):
@@ -120,7 +121,7 @@ class Return(Struct, frozen=True, tag=True):
     """The result of the host call `call`."""
 
     call: int
-    value: Raw
+    value: bytes
 
 
 class Raise(Struct, frozen=True, tag=True):
@@ -146,7 +147,7 @@ class Call(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
     call: int
     function: int
-    arguments: Raw
+    arguments: bytes
     """[args, kwargs] as `values` encodes them."""
     alone: bool
     """No other thread of the worker could be calling: a hint that costs only the worker itself."""
@@ -182,7 +183,7 @@ class Answer(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """What a Get, Set, Load, Install or Describe gave."""
 
     request: int
-    value: Raw
+    value: bytes
 
 
 class Refusal(Struct, frozen=True, tag=True, forbid_unknown_fields=True):

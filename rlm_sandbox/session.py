@@ -47,7 +47,7 @@ ALLOWED: dict[Phase, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Called:
-    """The code calls a host function; somebody must `Session.returned` it."""
+    """The code calls a host function; then comes `Session.served`, then `Session.replying`."""
 
     call: Call
 
@@ -108,7 +108,10 @@ class Step:
     calls: int = 0
     refused: int = 0
     call_bytes: int = 0
+    serving: set[int] = field(default_factory=set)
+    """Calls whose host function runs: the clock stands as long as there are any."""
     pending: set[int] = field(default_factory=set)
+    """Calls that have no reply yet. A reply that waits for the worker to read is on its clock."""
     output: list[str] = field(default_factory=list)
     output_chars: int = 0
     truncated: bool = False
@@ -159,12 +162,18 @@ class Session:
                 self.phase = Phase.IDLE
         return Replied(message)
 
-    def returned(self, call: int, now: float) -> None:
-        """The host function of this call is done and its result is about to be sent."""
-        pending = self.step.pending
-        pending.discard(call)
-        if not pending:
-            self.step.clock.resume(now)
+    def served(self, step: Step, call: int, now: float) -> None:
+        """The host function of this call is done."""
+        step.serving.discard(call)
+        if not step.serving:
+            step.clock.resume(now)
+
+    def replying(self, step: Step, call: int) -> bool:
+        """Its reply is about to be sent. False if the step has ended: then it must not be."""
+        if self.step is not step or call not in step.pending:
+            return False
+        step.pending.discard(call)
+        return True
 
     def _check_request(self, request: int) -> None:
         if request != self._request:
@@ -178,10 +187,11 @@ class Session:
             raise ProtocolViolation(f"a call of host function {call.function}, which is not there")
         if len(step.pending) >= limits.concurrent_calls:
             raise ProtocolViolation(f"more than {limits.concurrent_calls} calls at once")
-        step.call_bytes += memoryview(call.arguments).nbytes
+        step.call_bytes += len(call.arguments)
         if step.calls >= limits.host_calls or step.call_bytes > limits.call_bytes:
             return self._refuse(call.call)
         step.calls += 1
+        step.serving.add(call.call)
         step.pending.add(call.call)
         step.clock.pause(now)
         return Called(call)
@@ -215,6 +225,7 @@ class Session:
         self._printed(done.output)
         step.truncated |= done.truncated
         step.pending.clear()
+        step.serving.clear()
         step.clock.resume(now)
         self.phase = Phase.IDLE
         return Ended(done)

@@ -21,6 +21,7 @@ from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     ENVELOPE_BYTES,
+    ERROR_CHARS,
     Answer,
     Attend,
     Call,
@@ -32,7 +33,6 @@ from rlm_sandbox.protocol import (
     Install,
     Load,
     Raise,
-    Raw,
     Ready,
     Refusal,
     Return,
@@ -50,6 +50,7 @@ from rlm_sandbox.session import (
     ProtocolViolation,
     Replied,
     Session,
+    Step,
 )
 
 RECEIVE_BYTES = 64 * 1024
@@ -120,34 +121,42 @@ class Link:
             WATCH.remove(guard)
 
     def _serve(self, call: Call) -> None:
+        step = self.session.step
         if call.alone:
-            self._run_call(call)
+            self._reply(step, self._result(call))
         else:
             threading.Thread(
-                target=self._run_call, args=(call,), name="rlm-host-call", daemon=True
+                target=self._serve_aside, args=(step, call), name="rlm-host-call", daemon=True
             ).start()
 
-    def _run_call(self, call: Call) -> None:
-        step = self.session.step
-        reply = frame(encode(self._reply(call)))
-        with self._sending:
-            with self._state:
-                if self.session.step is not step or call.call not in step.pending:
-                    return  # the step ended while a thread of its code was waiting
-                self.session.returned(call.call, time.monotonic())
-            try:
-                self._socket.sendall(reply)
-            except OSError:  # the worker is gone: whoever reads the socket sees it too, and says so
-                return
+    def _serve_aside(self, step: Step, call: Call) -> None:
+        try:
+            reply = self._result(call)
+        except BaseException as error:  # noqa: BLE001 - sys.exit() ends a thread, and nobody knew
+            reply = _raising(call, error)
+        self._reply(step, reply)
 
-    def _reply(self, call: Call) -> Return | Raise:
+    def _result(self, call: Call) -> Return | Raise:
         try:
             given = values.decode_untrusted(call.arguments, self._limits.value_bytes)
             args, kwargs = _arguments(given)
             result = self._functions[call.function](*args, **kwargs)
-            return Return(call.call, Raw(values.encode_capped(result, self._limits.value_bytes)))
+            return Return(call.call, values.encode_capped(result, self._limits.value_bytes))
         except Exception as error:  # noqa: BLE001 - it belongs to the code that called
-            return Raise(call.call, type(error).__name__, str(error)[:ENVELOPE_BYTES])
+            return _raising(call, error)
+
+    def _reply(self, step: Step, reply: Return | Raise) -> None:
+        data = frame(encode(reply))
+        with self._state:
+            self.session.served(step, reply.call, time.monotonic())
+        with self._sending:
+            with self._state:
+                if not self.session.replying(step, reply.call):
+                    return  # the step ended while a thread of its code was waiting
+            try:
+                self._socket.sendall(data)
+            except OSError:  # the worker is gone: whoever reads the socket sees it too, and says so
+                return
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -157,7 +166,7 @@ class Link:
         return values.decode_untrusted(answer, self._limits.value_bytes)
 
     def set(self, name: str, value: object) -> None:
-        encoded = Raw(values.encode_capped(value, self._limits.value_bytes))
+        encoded = values.encode_capped(value, self._limits.value_bytes)
         self._ask(Set(self.session.begin_request(), name, encoded))
 
     def describe(self) -> object:
@@ -165,29 +174,39 @@ class Link:
         return values.decode_untrusted(answer, self._limits.value_bytes)
 
     def install(self, source: str, given: Mapping[str, object]) -> None:
-        encoded = Raw(values.encode(dict(given)))
+        encoded = values.encode(dict(given))
         self._ask(Install(self.session.begin_request(), source, encoded))
 
     def load(self, name: str, descriptor: int, size: int) -> None:
         """Give the worker a text as the file behind `descriptor`, of `size` bytes of UTF-8."""
         most = self._context_bytes + TEXT_GROWTH * size
-        self.worker.allow_memory(self._limits.memory + most + size)
+        self._allow_memory(most + size)
         before = self.worker.resident_bytes()
         number = self.session.begin_request()
         self._send(Load(number, name, size))
-        self._expect(Attend, ANSWER_SECONDS)
-        socket.send_fds(self._socket, [b"\0"], [descriptor])
+        if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
+            self._check(attend)
+        try:
+            socket.send_fds(self._socket, [b"\0"], [descriptor])
+        except OSError as error:
+            raise WorkerGone(str(error)) from None
         self._check(self._expect(Answer, ANSWER_SECONDS))
         grown = max(self.worker.resident_bytes() - before, 0)
         self._context_bytes = min(self._context_bytes + grown, most)
-        self.worker.allow_memory(self._limits.memory + self._context_bytes)
+        self._allow_memory(self._context_bytes)
 
-    def _ask(self, request: Get | Set | Describe | Install) -> Raw:
+    def _allow_memory(self, context_bytes: int) -> None:
+        try:
+            self.worker.allow_memory(self._limits.memory + context_bytes)
+        except ProcessLookupError:
+            raise WorkerGone("it has ended") from None
+
+    def _ask(self, request: Get | Set | Describe | Install) -> bytes:
         self._send(request)
         return self._check(self._expect(Answer, ANSWER_SECONDS))
 
     @staticmethod
-    def _check(reply: Ready | Attend | Answer | Refusal) -> Raw:
+    def _check(reply: Ready | Attend | Answer | Refusal) -> bytes:
         if isinstance(reply, Answer):
             return reply.value
         assert isinstance(reply, Refusal)
@@ -247,6 +266,17 @@ class Link:
     @property
     def idle(self) -> bool:
         return self.session.phase is Phase.IDLE
+
+
+def _raising(call: Call, error: BaseException) -> Raise:
+    """What the code gets for an exception of a host function."""
+    try:
+        # a KeyError's text is the repr of its key, which raising it again would quote once more
+        text = str(error.args[0] if type(error) is KeyError and error.args else error)
+    except Exception:  # noqa: BLE001 - its own __str__ fails
+        text = "(it has no readable message)"
+    text = text[:ERROR_CHARS].encode("utf-8", "backslashreplace").decode()
+    return Raise(call.call, type(error).__name__, text)
 
 
 def _arguments(given: object) -> tuple[list[object], dict[str, object]]:

@@ -12,12 +12,15 @@ import threading
 
 from rlm_sandbox import values
 from rlm_sandbox.errors import ValueRefused
-from rlm_sandbox.protocol import Call, ForWorker, Raise, Raw, Return
-from rlm_sandbox.worker.channel import Channel, StepInterrupted
+from rlm_sandbox.protocol import Call, ForWorker, Raise, Return
+from rlm_sandbox.worker.channel import Channel, Shield
 
 
 class HostError(Exception):
     """An exception that a host function raised and that is no builtin one; subclassed by name."""
+
+    # Python leaves out where a class comes from, and shows its name alone, for this module only.
+    __module__ = "builtins"
 
 
 class HostFunction:
@@ -67,25 +70,15 @@ class Bridge:
         self._command = _Pending()
         self._reading = threading.Lock()
         self._slots = threading.BoundedSemaphore(concurrent_calls)
-        self._main = threading.main_thread().ident
         self._open = False  # True while a step runs: a host call belongs to a step
 
     def call(self, index: int, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Ask the controller and wait for its reply. Raises what the host function raised."""
         arguments = values.encode_capped([list(args), kwargs], self._value_bytes)
-        channel = self._channel
-        if threading.get_ident() != self._main:
-            return self._finish(self._ask(index, arguments))
-        # A StepInterrupted in the middle of a frame would tear the stream: it is noted until the
-        # reply is there. Waiting costs the step nothing of its time limit meanwhile.
-        unshielded, channel.shielded = not channel.shielded, True
-        try:
+        # An interrupt that comes while the code waits is put off until the reply is there: waiting
+        # costs the step nothing of its time limit.
+        with Shield(self._channel):
             reply = self._ask(index, arguments)
-        finally:
-            channel.shielded = not unshielded
-        if unshielded and channel.interrupted:
-            channel.interrupted = False
-            raise StepInterrupted
         return self._finish(reply)
 
     def next_command(self) -> ForWorker:
@@ -114,7 +107,7 @@ class Bridge:
                     raise RuntimeError("host functions can be called only while a step runs")
                 self._calls += 1
                 pending = self._pending[self._calls] = _Pending()
-                self._channel.send(Call(self._calls, index, Raw(arguments), alone))
+                self._channel.send(Call(self._calls, index, arguments, alone))
             return self._wait(pending)
 
     def _wait(self, pending: _Pending) -> ForWorker:
@@ -169,5 +162,5 @@ def _exception(kind: str, message: str) -> Exception:
             return known(message)
         except TypeError:  # UnicodeDecodeError and the like take more than a text
             pass
-    made: type[Exception] = type(kind, (HostError,), {"__module__": "host"})
+    made: type[Exception] = type(kind, (HostError,), {"__module__": HostError.__module__})
     return made(message)

@@ -1,7 +1,8 @@
 """The worker's end of its one socket: frames in, frames out, never torn by the soft interrupt.
 
 The soft interrupt is SIGINT. Its handler raises StepInterrupted in the main thread, once a step and
-only while the code runs: as long as `shielded` is set it takes a note instead.
+only while the code runs: as long as `shielded` is set it takes a note instead. Whatever the main
+thread does with the socket in a step, it does in a `Shield`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from types import FrameType
+from types import FrameType, TracebackType
 
 from rlm_sandbox.framing import FrameBuffer, frame
 from rlm_sandbox.protocol import ForWorker, FromWorker, decode_for_worker, encode
@@ -29,6 +30,7 @@ class Channel:
         self._socket = sock
         self._buffer = FrameBuffer(cap=UNLIMITED)
         self._sending = threading.Lock()
+        self.main_thread = threading.main_thread().ident
         self.shielded = True
         self.interrupted = False
 
@@ -52,11 +54,19 @@ class Channel:
         return descriptors[0]
 
     def send(self, message: FromWorker) -> None:
-        with self._sending:
-            self._socket.sendall(frame(encode(message)))
+        data = frame(encode(message))
+        with Shield(self), self._sending:
+            self._socket.sendall(data)
 
     def listen_for_interrupts(self) -> None:
         signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def lift_shield(self) -> None:
+        """From here on an interrupt is raised; at once if one came in the meantime."""
+        self.shielded = False
+        if self.interrupted:
+            self.shielded, self.interrupted = True, False
+            raise StepInterrupted
 
     def _on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
         if self.shielded:
@@ -64,3 +74,27 @@ class Channel:
         else:
             self.shielded = True
             raise StepInterrupted
+
+
+class Shield:
+    """Puts an interrupt off until the block is left. Changes nothing in other threads."""
+
+    __slots__ = ("_channel", "_lifts")
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._lifts = False
+
+    def __enter__(self) -> None:
+        channel = self._channel
+        if not channel.shielded and threading.get_ident() == channel.main_thread:
+            channel.shielded = self._lifts = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lifts:
+            self._channel.lift_shield()

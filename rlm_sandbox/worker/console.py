@@ -47,12 +47,13 @@ class Console:
         sys.displayhook = self._echo
         self._channel.interrupted = False
         self._bridge.begin_step()
+        self._output.begin_step()
         ending, error = self._guarded(step, code)
-        self._channel.shielded = True
         self._bridge.end_step()
         self.namespace.update(self.scaffold)
         self.namespace["_stderr"] = error or ""
-        return Done(step, ending, error, self._output.take(), self._output.end_step())
+        rest, truncated = self._output.end_step()
+        return Done(step, ending, error, rest, truncated)
 
     def install(self, source: str, values: dict[str, object]) -> None:
         """Run trusted source as a module of its own and protect the names in its `__all__`."""
@@ -73,16 +74,22 @@ class Console:
     def _guarded(self, step: int, code: str) -> tuple[Ending, str | None]:
         """How the cell ended, and the error if any. An interrupt may come at any point in here."""
         try:
-            try:
-                self._channel.shielded = False
-                self._execute(step, code)
-                self._channel.shielded = True
-            except StepInterrupted:
-                raise
-            except BaseException as error:  # noqa: BLE001 - the code may raise anything
-                return _ending(error), error_line(error, step)
-        except StepInterrupted:
+            self._channel.shielded = False
+            how = self._attempt(step, code)
+            self._channel.shielded = True
+        except StepInterrupted:  # which has put the shield up again
             return "interrupted", None
+        return how
+
+    def _attempt(self, step: int, code: str) -> tuple[Ending, str | None]:
+        try:
+            self._execute(step, code)
+        except StepInterrupted:
+            raise
+        except MemoryError:  # there may be none left to describe it with
+            return "memory", None
+        except BaseException as error:  # noqa: BLE001 - the code may raise anything
+            return _ending(error), error_line(error, step)
         return "ok", None
 
     def _execute(self, step: int, code: str) -> None:
@@ -120,8 +127,6 @@ def _split(code: str, name: str) -> tuple[CodeType, CodeType | None]:
 
 
 def _ending(error: BaseException) -> Ending:
-    if isinstance(error, MemoryError):
-        return "memory"
     if isinstance(error, OutputLimitReached):
         return "output"
     return "exited" if isinstance(error, SystemExit) else "error"

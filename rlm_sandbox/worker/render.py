@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from collections.abc import Mapping
 from types import TracebackType
@@ -17,16 +18,24 @@ def cell_name(step: int) -> str:
     return f"<cell {step}>"
 
 
-def error_line(error: BaseException, step: int) -> str:
+def error_line(error: BaseException, step: int = 0) -> str:
     """ "ZeroDivisionError: division by zero (line 3)": the innermost line of a cell's code."""
     if isinstance(error, SyntaxError) and error.filename == cell_name(step):
-        return _cut(_syntax_error(error))
+        return cut(_syntax_error(error))
     text = "".join(traceback.format_exception_only(error)).strip()
-    return _cut(text) + _where(error.__traceback__, step)
+    return cut(text) + _where(error.__traceback__, step)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= ERROR_CHARS else text[: ERROR_CHARS - 15] + "...<truncated>"
+def cut(text: str) -> str:
+    """`text` as it may cross as an error: not too long, and all of it encodable."""
+    if len(text) > ERROR_CHARS:
+        text = text[: ERROR_CHARS - 15] + "...<truncated>"
+    return encodable(text)
+
+
+def encodable(text: str) -> str:
+    """`text` with lone surrogates, which UTF-8 cannot hold, written as escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _syntax_error(error: SyntaxError) -> str:
@@ -56,7 +65,8 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         return f"str[len={len(value)}] {_preview(value[:PREVIEW_CHARS])}"
     if isinstance(value, dict):
-        keys = [key if isinstance(key, str | int | float) else type(key) for key in list(value)[:3]]
+        first = itertools.islice(value, 3)
+        keys = [key if isinstance(key, str | int | float) else type(key) for key in first]
         return f"{kind}[len={len(value)}] keys={_preview(keys)}"
     if isinstance(value, list | tuple | set | frozenset | bytes | bytearray):
         return f"{kind}[len={len(value)}]"
@@ -82,7 +92,7 @@ def describe_names(namespace: Mapping[str, object], hidden: Mapping[str, object]
         if not own or type(value).__name__ in {"module", "CoercingRegex"}:
             continue
         try:
-            described[name[:NAME_CHARS]] = _cut(str(describe(value)))
+            described[name[:NAME_CHARS]] = cut(str(describe(value)))
         except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
             described[name[:NAME_CHARS]] = f"{type(value).__name__} ({type(error).__name__})"
     return dict(sorted(described.items()))

@@ -11,7 +11,6 @@ from typing import NoReturn
 from rlm_sandbox import values
 from rlm_sandbox.errors import ValueRefused
 from rlm_sandbox.protocol import (
-    ERROR_CHARS,
     Answer,
     Attend,
     Describe,
@@ -20,7 +19,6 @@ from rlm_sandbox.protocol import (
     Get,
     Install,
     Load,
-    Raw,
     Ready,
     Refusal,
     Set,
@@ -29,9 +27,9 @@ from rlm_sandbox.protocol import (
 from rlm_sandbox.worker.bridge import Bridge
 from rlm_sandbox.worker.channel import Channel
 from rlm_sandbox.worker.console import Console
-from rlm_sandbox.worker.render import describe_names
+from rlm_sandbox.worker.render import cut, describe_names, error_line
 
-_NOTHING = Raw(values.encode(None))
+_NOTHING = values.encode(None)
 
 
 def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
@@ -74,21 +72,20 @@ class Desk:
         except _Missing as missing:
             return Refusal(request.request, "missing", str(missing))
         except ValueRefused as refused:
-            return Refusal(request.request, "refused", str(refused)[:ERROR_CHARS])
+            return Refusal(request.request, "refused", cut(str(refused)))
         except Exception as error:  # noqa: BLE001 - the session's objects may raise anything
-            text = f"{type(error).__name__}: {error}"
-            return Refusal(request.request, "failed", text[:ERROR_CHARS])
+            return Refusal(request.request, "failed", error_line(error))
 
-    def _fulfil(self, request: Get | Set | Load | Install | Describe) -> Raw:
+    def _fulfil(self, request: Get | Set | Load | Install | Describe) -> bytes:
         console = self._console
         match request:
             case Get(name=name):
                 if name not in console.namespace:
                     raise _Missing(f"there is no variable {name!r} in the session")
-                return Raw(values.encode_capped(console.namespace[name], self._value_bytes))
+                return values.encode_capped(console.namespace[name], self._value_bytes)
             case Describe():
                 names = describe_names(console.namespace, console.scaffold)
-                return Raw(values.encode_capped(names, self._value_bytes))
+                return values.encode_capped(names, self._value_bytes)
             case Set(name=name, value=value):
                 console.namespace[name] = values.decode(value)
                 console.scaffold.pop(name, None)
