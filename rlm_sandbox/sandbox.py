@@ -132,9 +132,12 @@ class _Text:
     name: str
     text: str = field(repr=False)
 
+    def replaces(self, other: _Text | _Prelude) -> bool:
+        return isinstance(other, _Text) and other.name == self.name
+
     def apply(self, link: Link) -> None:
         data = self.text.encode("utf-8", "surrogatepass")
-        descriptor = os.memfd_create(f"rlm-{self.name}", os.MFD_CLOEXEC)
+        descriptor = os.memfd_create("rlm-text", os.MFD_CLOEXEC)
         try:
             _write_all(descriptor, data)
             link.load(self.name, descriptor, len(data))
@@ -148,6 +151,9 @@ class _Prelude:
 
     source: str
     values: dict[str, object]
+
+    def replaces(self, other: _Text | _Prelude) -> bool:
+        return self == other
 
     def apply(self, link: Link) -> None:
         link.install(self.source, self.values)
@@ -164,6 +170,8 @@ class _Engine:
         self._spawn = Spawn(_worker_limits(limits), tuple(functions), imports)
         self._setup: list[_Text | _Prelude] = []
         self._turn = threading.Lock()
+        self._dropping = threading.Lock()  # nobody signals a worker that is being closed
+        self._pid = os.getpid()
         self._user: int | None = None  # the thread that has the turn
         self._link: Link | None = None
         seconds = limits.session_seconds
@@ -172,9 +180,21 @@ class _Engine:
 
     def start(self) -> None:
         """Start a worker and give it what every worker of this sandbox has."""
-        self._link = link = Link(self._spawn, self._limits, self._functions, self._deadline)
-        for item in self._setup:
-            item.apply(link)
+        link = Link(self._spawn, self._limits, self._functions, self._deadline)
+        with self._dropping:
+            self._link = link
+        if self.closed:  # by another thread, which had no worker to end yet
+            self._drop()
+            raise SandboxClosed("this sandbox was closed while it started")
+        try:
+            for item in self._setup:
+                item.apply(link)
+        except (WorkerGone, ProtocolViolation) as error:
+            self._drop()
+            raise SessionLost(f"the worker was lost while it was set up ({error})") from None
+        except BaseException:
+            self._drop()
+            raise
 
     def exec(self, code: str) -> ExecResult:
         with self._taking_turn():
@@ -182,22 +202,23 @@ class _Engine:
                 self.start()
             link = self._link
             assert link is not None
-            started = time.monotonic()
-            ending = self._run(link, code)
-            evidence = self._evidence(link, ending, time.monotonic() - started)
-            result = verdict(evidence, self._limits)
+            try:
+                result = self._result(link, code)
+            except BaseException:  # Ctrl-C while we waited: the step's end will never be read
+                self._drop()
+                raise
             if result.state is not State.KEPT:
                 self._drop()
             return result
 
-    def _run(self, link: Link, code: str) -> Done | WorkerGone | ProtocolViolation:
+    def _result(self, link: Link, code: str) -> ExecResult:
+        started = time.monotonic()
+        ending: Done | WorkerGone | ProtocolViolation
         try:
-            return link.run(code)
-        except (WorkerGone, ProtocolViolation) as ending:
-            return ending
-        except BaseException:  # Ctrl-C while we waited: the step's end will never be read
-            self._drop()
-            raise
+            ending = link.run(code)
+        except (WorkerGone, ProtocolViolation) as other:
+            ending = other
+        return verdict(self._evidence(link, ending, time.monotonic() - started), self._limits)
 
     def _evidence(
         self, link: Link, ending: Done | WorkerGone | ProtocolViolation, wall: float
@@ -228,7 +249,7 @@ class _Engine:
         """Apply something now, and again to every worker that replaces this one."""
         with self.asking() as link:
             item.apply(link)
-            self._setup.append(item)
+            self._setup = [other for other in self._setup if not item.replaces(other)] + [item]
 
     @contextmanager
     def asking(self) -> Generator[Link]:
@@ -255,6 +276,8 @@ class _Engine:
     def _taking_turn(self) -> Generator[None]:
         if self.closed:
             raise SandboxClosed("this sandbox is closed; open another")
+        if self._pid != os.getpid():
+            raise SandboxClosed("this sandbox belongs to the process that opened it; open another")
         if not self._turn.acquire(blocking=False):
             raise SandboxBusy(
                 "this sandbox is in use: it runs one step at a time. Use a sandbox for each thread."
@@ -269,24 +292,27 @@ class _Engine:
             self._turn.release()
 
     def _drop(self) -> None:
-        link, self._link = self._link, None
+        with self._dropping:
+            link, self._link = self._link, None
         if link is not None:
             link.worker.close()
 
     def close(self) -> None:
         self.closed = True
-        if self._user == threading.get_ident():
-            return  # called from a host function: the worker is closed when the step returns
-        link = self._link
-        if link is not None and not self._turn.acquire(blocking=False):
-            link.worker.kill()
-            self._turn.acquire()
-        elif link is None and not self._turn.acquire(blocking=False):
+        if self._pid != os.getpid():
+            return  # a fork of the process whose worker it is
+        if self._turn.acquire(blocking=False):
+            try:
+                self._drop()
+            finally:
+                self._turn.release()
             return
-        try:
-            self._drop()
-        finally:
-            self._turn.release()
+        with self._dropping:
+            if self._link is not None:
+                self._link.cancel()
+        if self._user != threading.get_ident():  # else: from a host function or a signal handler
+            with self._turn:  # whoever has the turn drops the worker when he gives it back
+                pass
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -351,4 +377,5 @@ def _checked_name(name: str) -> str:
 def _checked_code(code: str) -> str:
     if not isinstance(code, str):
         raise TypeError(f"code must be str, not {type(code).__name__}")
-    return code
+    # A lone surrogate cannot cross as it is; in a string literal its escape stands for the same.
+    return code if code.isascii() else code.encode("utf-8", "backslashreplace").decode()

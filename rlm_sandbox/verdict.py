@@ -62,6 +62,8 @@ def _judge(seen: Evidence, limits: Limits) -> tuple[Outcome, str]:
 
 
 def _judge_done(seen: Evidence, done: Done, limits: Limits) -> tuple[Outcome, str]:
+    if seen.stopped is not None:  # the limit was reached, however the code took the interrupt
+        return seen.stopped, _stopped(seen, seen.stopped, limits)
     match done.ending:
         case "ok":
             return Outcome.OK, ""
@@ -74,15 +76,14 @@ def _judge_done(seen: Evidence, done: Done, limits: Limits) -> tuple[Outcome, st
         case "exited":
             return Outcome.EXITED, f"Exited: the code left the interpreter ({done.error})."
         case "interrupted":
-            outcome = seen.stopped or Outcome.CANCELLED
-            return outcome, _over(outcome, limits)
+            return Outcome.CANCELLED, _over(Outcome.CANCELLED, limits)
         case _:
             assert_never(done.ending)
 
 
 def _judge_death(seen: Evidence, limits: Limits) -> tuple[Outcome, str]:
     if seen.stopped is not None:
-        return seen.stopped, _over(seen.stopped, limits)
+        return seen.stopped, _stopped(seen, seen.stopped, limits)
     death = seen.death
     if death is None:
         return Outcome.CRASHED, "Crashed: the worker disappeared."
@@ -92,6 +93,12 @@ def _judge_death(seen: Evidence, limits: Limits) -> tuple[Outcome, str]:
         name = signal.strsignal(death.signal) or "unknown signal"
         return Outcome.CRASHED, f"Crashed: signal {death.signal} ({name}) ended the worker."
     return Outcome.EXITED, f"Exited: the worker's process ended with code {death.exit_code}."
+
+
+def _stopped(seen: Evidence, outcome: Outcome, limits: Limits) -> str:
+    if outcome is Outcome.TIMEOUT and seen.worker_seconds < limits.step_seconds:
+        return f"Timeout: the session has used its {limits.session_seconds or 0:g} s."
+    return _over(outcome, limits)
 
 
 def _over(outcome: Outcome, limits: Limits) -> str:

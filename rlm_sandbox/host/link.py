@@ -16,7 +16,7 @@ import msgspec
 from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
-from rlm_sandbox.host.watch import WATCH, Guard
+from rlm_sandbox.host.watch import WATCH, Guard, end
 from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
@@ -224,7 +224,7 @@ class Link:
         try:
             event = self._receive(deadline)
         except TimeoutError:
-            self.worker.kill()
+            end(self.worker)
             raise WorkerGone(f"no answer within {seconds:.0f} s") from None
         finally:
             self._socket.settimeout(None)
@@ -233,6 +233,10 @@ class Link:
         raise ProtocolViolation("an answer that was not asked for")
 
     # --- the socket -----------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End what the worker does, from another thread: whoever waits for it gets WorkerGone."""
+        end(self.worker)
 
     def _send(self, message: ForWorker) -> None:
         data = frame(encode(message))

@@ -9,7 +9,9 @@ answer with.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import threading
 import time
 
@@ -39,7 +41,9 @@ class Guard:
         self._limits = limits
         self._memory = memory
         self._deadline = deadline
-        self._cpu_before = worker.cpu_seconds()
+        self._cpu_seen = 0.0
+        self._cpu_before = 0.0
+        self._cpu_before = self._worker_cpu()
         self._kill_at: float | None = None
         self._lock = threading.Lock()
         self._over = False
@@ -48,22 +52,20 @@ class Guard:
         """Why the step was ended from outside, if it was."""
 
     def cpu_seconds(self) -> float:
-        """What the step has used so far; 0 when the worker is gone and cannot be asked."""
+        """What the step has used so far; what was seen last when the worker is gone."""
+        self._cpu_seen = max(self._cpu_seen, self._worker_cpu() - self._cpu_before)
+        return self._cpu_seen
+
+    def _worker_cpu(self) -> float:
         try:
-            return self._worker.cpu_seconds() - self._cpu_before
-        except OSError:
+            return self._worker.cpu_seconds()
+        except OSError:  # it has ended
             return 0.0
 
     def finish(self) -> None:
         """The step has ended: after this call it is neither interrupted nor killed."""
         with self._lock:
             self._over = True
-
-    def cancel(self) -> None:
-        """End the step at once."""
-        with self._lock:
-            if not self._over:
-                self._stop(Outcome.CANCELLED, kill=True)
 
     def look(self, now: float) -> float:
         """Check the limits; returns when to look next."""
@@ -72,7 +74,7 @@ class Guard:
                 return now + TICK_SECONDS
             if self._kill_at is not None:
                 if now >= self._kill_at:
-                    self._worker.kill()
+                    end(self._worker)
                 return max(self._kill_at, now + TICK_SECONDS / 5)
             return self._check(now)
 
@@ -80,7 +82,9 @@ class Guard:
         left = self._limits.step_seconds - self._step.clock.own(now)
         held = self._worker.resident_bytes()
         self.peak = max(self.peak, held)
-        if held > self._memory:
+        if held == 0:  # it has ended; a process that it forked may still hold its socket
+            hang_up(self._worker)
+        elif held > self._memory:
             self._stop(Outcome.MEMORY, kill=True)
         elif left <= 0 or (self._deadline is not None and now >= self._deadline):
             self._stop(Outcome.TIMEOUT, kill=False)
@@ -92,10 +96,22 @@ class Guard:
         if self.stopped is None:
             self.stopped = outcome
         if kill:
-            self._worker.kill()
+            end(self._worker)
         else:
             self._worker.interrupt()
         self._kill_at = time.monotonic() + (0.0 if kill else GRACE_SECONDS)
+
+
+def end(worker: Worker) -> None:
+    """Kill the session process, and have whoever reads its socket see the end of it."""
+    worker.kill()
+    hang_up(worker)
+
+
+def hang_up(worker: Worker) -> None:
+    """End the talk on its socket, whoever holds the other side; what has arrived can be read."""
+    with contextlib.suppress(OSError):  # it is disconnected already
+        worker.socket.shutdown(socket.SHUT_RDWR)
 
 
 class Watch:
@@ -111,7 +127,7 @@ class Watch:
         self._guards.add(guard)
         if not self._awake.is_set():
             self._awake.set()
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._start()
 
     def remove(self, guard: Guard) -> None:
@@ -120,7 +136,7 @@ class Watch:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="rlm-watch", daemon=True)
                 self._thread.start()
 
