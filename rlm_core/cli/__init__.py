@@ -1,0 +1,42 @@
+"""The command line: `rlm ask` and what belongs to it. Everything heavy is imported when used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from rlm_core.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Exit", "main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (see `Exit`); never raises for what users do."""
+    from rlm_core.cli.arguments import parse
+    from rlm_core.cli.output import Output, silence_broken_pipes
+
+    arguments = parse(sys.argv[1:] if argv is None else argv)
+    output = Output(sys.stdout, sys.stderr, os.environ, quiet=arguments.quiet)
+    try:
+        from rlm_core.cli.ask import ask
+
+        return ask(arguments, os.environ, output)
+    except KeyboardInterrupt:
+        output.error("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has enough
+        silence_broken_pipes()
+        return Exit.ANSWERED
+    except Exception as error:
+        import logging
+
+        logging.getLogger(__name__).debug("internal error", exc_info=True)
+        output.error(
+            f"internal error ({type(error).__name__}: {error}): please report it, with what "
+            f"LLM_LOG_LEVEL=DEBUG shows"
+        )
+        return Exit.INTERNAL

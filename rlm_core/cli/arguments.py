@@ -1,0 +1,203 @@
+"""The flags, and help that teaches. Needs nothing but argparse, so that `rlm --help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAMES = ("rlm", "rlm-sandbox")
+
+DESCRIPTION = """\
+Ask questions about texts of any size. A model writes Python that searches the text
+and asks a sub-model about the pieces; the code runs in a process of its own.
+"""
+
+EXAMPLES = """\
+examples:
+  rlm ask "Who signed the contract?" contract.txt
+  rlm ask "Where are sockets closed?" src/ docs/manual.md
+  git log -p | rlm ask "When was the cache introduced?"
+  rlm ask --model llama3.1 --base-url http://localhost:11434/v1 "What changed?" notes/
+  rlm ask --json "How many orders failed?" orders.log | jq .answer
+
+Run `rlm ask --help` for all flags, the environment and the exit codes.
+"""
+
+ASK_DETAILS = """\
+environment (flags win over it; keys are taken from here only):
+  LLM_MODEL, LLM_SUBCALL_MODEL      as --model and --sub-model
+  LLM_BASE_URL or OPENAI_BASE_URL   as --base-url; without it: https://api.openai.com/v1
+  LLM_API_KEY or OPENAI_API_KEY     the key, where the server wants one
+  PARALLEL_SUBCALLS=1               helpers ask about chunks concurrently
+  SHOW_TRAJECTORY=1                 afterwards, show every step on standard error
+  LLM_LOG_LEVEL=INFO                log to standard error
+  NO_COLOR=1                        no colours
+
+Without a model the built-in offline model answers: it looks for the question's words and
+understands none of them. `--model offline` asks for it by name.
+
+exit codes:
+  0 answered    2 usage    3 the text cannot be read    4 the model did not answer
+  5 a limit was reached before the final answer (standard output has the best there was)
+  6 this host cannot isolate code    130 interrupted
+"""
+
+
+@dataclass(frozen=True)
+class AskArguments:
+    """The flags of `rlm ask` as they were given; None where one was not."""
+
+    question: str
+    paths: tuple[str, ...]
+    model: str | None
+    sub_model: str | None
+    base_url: str | None
+    max_steps: int | None
+    max_subcalls: int | None
+    max_tokens: int | None
+    timeout: float | None
+    json: bool
+    trace: str | None
+    quiet: bool
+
+
+def parse(argv: Sequence[str]) -> AskArguments:
+    """The arguments of a command line. Prints help or a mistake and exits as argparse does."""
+    parser = build_parser()
+    given = parser.parse_args(argv)
+    if given.command is None:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    values = dict(vars(given))
+    del values["command"]
+    values["paths"] = tuple(values["paths"])
+    return AskArguments(**values)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    called = os.path.basename(sys.argv[0])  # noqa: PTH119 - a name, and pathlib is slow to import
+    parser = argparse.ArgumentParser(
+        prog=called if called in NAMES else NAMES[0],
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the version and exit", dest=argparse.SUPPRESS
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    ask = commands.add_parser(
+        "ask",
+        help="answer a question about files, directories or standard input",
+        description="Answer QUESTION about the texts at PATH... and print the answer.",
+        epilog=ASK_DETAILS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_ask(ask)
+    return parser
+
+
+def _add_ask(ask: argparse.ArgumentParser) -> None:
+    ask.add_argument("question", metavar="QUESTION", type=_question, help="what you want to know")
+    ask.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        help="a file, or a directory with all text files below it; several are a list of "
+        "documents; '-' or none: standard input",
+    )
+    models = ask.add_argument_group("model")
+    models.add_argument("--model", metavar="NAME", help="the model that writes the code")
+    models.add_argument(
+        "--sub-model", metavar="NAME", help="the model that reads the pieces (default: the same)"
+    )
+    models.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server")
+    limits = ask.add_argument_group("limits")
+    limits.add_argument("--max-steps", metavar="N", type=_positive, help="replies of the model")
+    limits.add_argument("--max-subcalls", metavar="N", type=_count, help="calls of the sub-model")
+    limits.add_argument("--max-tokens", metavar="N", type=_positive, help="tokens of the whole run")
+    limits.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, help="wall time of the whole run"
+    )
+    output = ask.add_argument_group("output")
+    output.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object: version, answer, status, usage, steps, isolation, trace",
+    )
+    output.add_argument(
+        "--trace", metavar="FILE", help="write each step to FILE as it happens, one JSON a line"
+    )
+    output.add_argument(
+        "--quiet", action="store_true", help="no progress and no notices, errors only"
+    )
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than all the rest."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        del namespace, values, option_string
+        python = ".".join(map(str, sys.version_info[:3]))
+        parser.exit(0, f"{parser.prog} {version()} (Python {python})\n")
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("rlm-sandbox")
+    except PackageNotFoundError:
+        return "of a source tree that is not installed"
+
+
+def _question(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the question is empty")
+    return text
+
+
+def _positive(text: str) -> int:
+    return _number(text, least=1)
+
+
+def _count(text: str) -> int:
+    return _number(text, least=0)
+
+
+def _number(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
