@@ -51,7 +51,7 @@ class Limits:
     """Wall seconds from start to end of the session, waiting included. None: no limit."""
     memory: ByteSize = ByteSize("1GiB")
     """What the session may hold beyond the contexts loaded into it."""
-    processes: int = 64
+    processes: int = 256
     """Threads and processes at once."""
     open_files: int = 64
     output_chars: int = 16_000

@@ -1,8 +1,10 @@
 """Every message that crosses the wall, and nothing else.
 
-Four conversations, each with messages of its own:
+Conversations, each with messages of its own:
 
     controller -> zygote      Spawn        start one more worker
+    zygote     -> controller  FromZygote   the wall is up, or why not
+    controller -> init        AllowMemory  a context is coming
     init       -> controller  FromInit     a process of the worker was born or has died
     controller -> worker      ForWorker    run this, read that, here is your call's result
     worker     -> controller  FromWorker   *hostile*: decoded strictly, checked again in `session`
@@ -13,10 +15,12 @@ comes from the worker has no nested field at all: decoding it cannot recurse, wh
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
+
+from rlm_sandbox.limits import Limits
 
 ENVELOPE_BYTES = 64 * 1024
 """What a frame may hold beyond the one value in it: names, error texts, output of one flush."""
@@ -40,6 +44,11 @@ class WorkerLimits(Struct, frozen=True):
     concurrent_calls: int
     cpu_seconds: float
 
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """The worker's part of a session's limits."""
+        return cls(*(getattr(limits, name) for name in cls.__struct_fields__))
+
 
 # --- controller -> zygote ---------------------------------------------------------------------
 
@@ -51,6 +60,32 @@ class Spawn(Struct, frozen=True, tag=True):
     functions: tuple[str, ...]
     imports: tuple[str, ...] | None
     """Modules that the code may import; None leaves it to the kernel."""
+
+
+class Settings(Struct, frozen=True):
+    """How a zygote is to prepare itself; it comes as JSON on its command line."""
+
+    required: tuple[str, ...]
+    """Layers without which it must not serve."""
+    used_where_possible: tuple[str, ...]
+    import_paths: tuple[str, ...]
+    """Where this package and msgspec lie."""
+    packages: tuple[str, ...] = ()
+    """Names to import before any worker is forked."""
+    package_paths: tuple[str, ...] = ()
+    """Files and folders of those packages."""
+    search_paths: tuple[str, ...] = ()
+    """What `sys.path` needs for them."""
+
+
+# --- zygote -> controller ---------------------------------------------------------------------
+
+
+class Prepared(Struct, frozen=True, tag=True):
+    """A rehearsal worker has come up under these layers."""
+
+    layers: tuple[str, ...]
+    landlock_abi: int
 
 
 # --- init -> controller -----------------------------------------------------------------------
@@ -68,13 +103,27 @@ class Died(Struct, frozen=True, tag=True):
     peak_memory: int
 
 
+class Allowed(Struct, frozen=True, tag=True):
+    """An AllowMemory has been carried out."""
+
+
 class Failed(Struct, frozen=True, tag=True):
     """The worker could not be started; nothing has run."""
 
     reason: str
 
 
-FromInit = Born | Died | Failed
+FromInit = Born | Died | Failed | Allowed
+FromZygote = Prepared | Failed
+
+
+# --- controller -> init -----------------------------------------------------------------------
+
+
+class AllowMemory(Struct, frozen=True, tag=True):
+    """The session process may allocate so many bytes from now on: a context is coming."""
+
+    memory: int
 
 
 # --- controller -> worker ---------------------------------------------------------------------
@@ -200,4 +249,6 @@ encode = msgspec.msgpack.Encoder().encode
 decode_for_worker = msgspec.msgpack.Decoder(ForWorker).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 decode_from_init = msgspec.msgpack.Decoder(FromInit).decode
+decode_for_init = msgspec.msgpack.Decoder(AllowMemory).decode
+decode_from_zygote = msgspec.msgpack.Decoder(FromZygote).decode
 decode_for_zygote = msgspec.msgpack.Decoder(Spawn).decode

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 from rlm_sandbox.errors import (
-    IsolationUnavailable,
     NameNotFound,
     SandboxBusy,
     SandboxClosed,
@@ -21,13 +20,12 @@ from rlm_sandbox.errors import (
     SessionLost,
 )
 from rlm_sandbox.host.link import Functions, Link, WorkerGone
+from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import NAME_CHARS, Done, Spawn, WorkerLimits
 from rlm_sandbox.result import ExecResult, Outcome, State
 from rlm_sandbox.session import ProtocolViolation
 from rlm_sandbox.verdict import Evidence, verdict
-
-ISOLATIONS = ("auto", "full", "standard", "none")
 
 
 class Sandbox:
@@ -59,11 +57,14 @@ class Sandbox:
             limits or Limits(),
             _checked_functions(functions or {}),
             _allowed_modules(imports),
+            Breed(isolation, tuple(packages)),
         )
-        self.isolation = _tier(isolation, packages)
-        """The isolation tier that the code runs under."""
         self._finalizer = weakref.finalize(self, self._engine.close)
         self._engine.start()
+        self.isolation = NURSERY.tier(self._engine.breed).name
+        """The isolation tier that the code runs under: "full", "standard" or "none"."""
+        self.layers = tuple(sorted(NURSERY.layers(self._engine.breed)))
+        """The names of the layers of the wall that are in force."""
 
     def exec(self, code: str) -> ExecResult:
         """Run one cell of code. What the code does wrong is in the result, never an exception."""
@@ -163,11 +164,16 @@ class _Engine:
     """What a Sandbox owns and must give back."""
 
     def __init__(
-        self, limits: Limits, functions: Functions, imports: tuple[str, ...] | None
+        self,
+        limits: Limits,
+        functions: Functions,
+        imports: tuple[str, ...] | None,
+        breed: Breed,
     ) -> None:
+        self.breed = breed
         self._limits = limits
         self._functions = functions
-        self._spawn = Spawn(_worker_limits(limits), tuple(functions), imports)
+        self._spawn = Spawn(WorkerLimits.of(limits), tuple(functions), imports)
         self._setup: list[_Text | _Prelude] = []
         self._turn = threading.Lock()
         self._dropping = threading.Lock()  # nobody signals a worker that is being closed
@@ -180,7 +186,7 @@ class _Engine:
 
     def start(self) -> None:
         """Start a worker and give it what every worker of this sandbox has."""
-        link = Link(self._spawn, self._limits, self._functions, self._deadline)
+        link = Link(self.breed, self._spawn, self._limits, self._functions, self._deadline)
         with self._dropping:
             self._link = link
         if self.closed:  # by another thread, which had no worker to end yet
@@ -319,31 +325,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:  # one write(2) moves 2 GiB at most
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _worker_limits(limits: Limits) -> WorkerLimits:
-    return WorkerLimits(
-        memory=limits.memory,
-        processes=limits.processes,
-        open_files=limits.open_files,
-        output_chars=limits.output_chars,
-        tmp_bytes=limits.tmp_bytes,
-        value_bytes=limits.value_bytes,
-        concurrent_calls=limits.concurrent_calls,
-        cpu_seconds=limits.cpu_seconds,
-    )
-
-
-def _tier(isolation: str, packages: Sequence[str]) -> str:
-    if isolation not in ISOLATIONS:
-        raise ValueError(f"isolation must be one of {', '.join(ISOLATIONS)}, not {isolation!r}")
-    if isolation in {"full", "standard"}:
-        raise IsolationUnavailable(
-            f"isolation={isolation!r} is not built yet; isolation='none' is all there is"
-        )
-    if packages:
-        raise IsolationUnavailable("packages need the sealed worker, which is not built yet")
-    return "none"
 
 
 def _allowed_modules(imports: str | Collection[str]) -> tuple[str, ...] | None:

@@ -31,10 +31,10 @@ class Census:
     @classmethod
     def take(cls) -> Census:
         """Count now. The zygote and the watch thread belong to the process and are left out."""
-        own = NURSERY.pid
+        own = set(NURSERY.pids())
         return cls(
             frozenset(
-                child.pid for child in psutil.Process().children(recursive=True) if child.pid != own
+                child.pid for child in psutil.Process().children(recursive=True) if child.pid not in own
             ),
             frozenset(
                 thread for thread in threading.enumerate() if thread.name not in LASTING_THREADS

@@ -1,4 +1,4 @@
-"""The C library's functions that `os` lacks, with errors raised as OSError."""
+"""The system calls that `os` lacks, with errors raised as OSError that name the call."""
 
 from __future__ import annotations
 
@@ -6,13 +6,67 @@ import ctypes
 import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+# Numbers of calls newer than many C libraries; they are the same on x86-64 and aarch64.
+MOVE_MOUNT = 429
+CLOSE_RANGE = 436
+MOUNT_SETATTR = 442
+LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_ADD_RULE = 445
+LANDLOCK_RESTRICT_SELF = 446
 
 
-def prctl(option: int, argument: int = 0) -> int:
-    """prctl(2) with one argument. Raises OSError."""
-    unsigned = ctypes.c_ulong
-    result = _libc.prctl(option, unsigned(argument), unsigned(0), unsigned(0), unsigned(0))
+def _checked(result: int, call: str) -> int:
     if result < 0:
         error = ctypes.get_errno()
-        raise OSError(error, f"prctl({option}, {argument}): {os.strerror(error)}")
+        raise OSError(error, f"{call}: {os.strerror(error)}")
     return result
+
+
+def syscall(number: int, *arguments: int | bytes | bytearray | None, name: str) -> int:
+    """A raw system call; bytes are passed by address. Raises OSError."""
+    passed: list[object] = []
+    for argument in arguments:
+        if isinstance(argument, bytearray):
+            passed.append((ctypes.c_char * len(argument)).from_buffer(argument))
+        elif isinstance(argument, int):
+            passed.append(ctypes.c_ulong(argument & (2**64 - 1)))
+        else:
+            passed.append(argument)
+    return _checked(_libc.syscall(ctypes.c_long(number), *passed), name)
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """prctl(2). Raises OSError."""
+    rest = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
+    return _checked(_libc.prctl(option, *rest), f"prctl({option})")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2): new namespaces for this thread. Raises OSError."""
+    _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    """mount(2). Raises OSError."""
+    _checked(
+        _libc.mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            None if kind is None else kind.encode(),
+            ctypes.c_ulong(flags),
+            options.encode(),
+        ),
+        f"mount {source} on {target}",
+    )
+
+
+def unmount(target: str, flags: int) -> None:
+    """umount2(2). Raises OSError."""
+    _checked(_libc.umount2(os.fsencode(target), flags), f"umount {target}")
+
+
+def set_hostname(name: str) -> None:
+    """sethostname(2). Raises OSError."""
+    _checked(_libc.sethostname(name.encode(), len(name)), "sethostname")

@@ -1,32 +1,120 @@
-"""What a process may become, who may look into it, and with whom it dies: prctl(2)."""
+"""What a process may become, who may look into it, and with whom it dies: prctl(2), capset(2)."""
 
 from __future__ import annotations
 
+import os
 import signal
+import struct
+from pathlib import Path
 
-from rlm_sandbox.confine.libc import prctl
+from rlm_sandbox.confine import libc
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_SECUREBITS = 28
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_SECUREBITS = 0b11101111  # noroot, no setuid fixup, no ambient raise, each locked; keep_caps locked
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+_FIRST_SPARE_UID = 1_879_048_192
+_SPARE_UIDS = 256 * 1024 * 1024
+"""Ids from 1,879,048,192 up to 2^31 are nobody's in any distribution (systemd: UIDS-GIDS)."""
+
+_UIDS_A_ZYGOTE = 4096
+
+_CAP_SETIDS = 1 << 6 | 1 << 7
 
 
 def no_new_privileges() -> None:
     """No program that this process could start has more rights than it (set-uid is ignored)."""
-    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def not_dumpable() -> None:
     """No core dump, and other processes of the same user may not ptrace or read the memory."""
-    prctl(_PR_SET_DUMPABLE, 0)
+    libc.prctl(_PR_SET_DUMPABLE, 0)
+
+
+def dumpable() -> None:
+    """Own its files in /proc again, which changing the user id has taken away."""
+    libc.prctl(_PR_SET_DUMPABLE, 1)
 
 
 def die_with_parent() -> None:
     """SIGKILL when the parent's thread that forked us ends. Not inherited by fork."""
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
     """Descendants whose parent ends become children of this process."""
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, and every way to get one back. Raises OSError."""
+    try:
+        libc.prctl(_PR_SET_SECUREBITS, _SECUREBITS)
+        number = 0
+        while _in_bounding_set(number):
+            libc.prctl(_PR_CAPBSET_DROP, number)
+            number += 1
+    except PermissionError:  # without CAP_SETPCAP there is none that could be raised again
+        pass
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    libc.syscall(_CAPSET[os.uname().machine], header, bytes(24), name="capset")
+
+
+def _in_bounding_set(number: int) -> bool:
+    """True if the capability exists and is in the bounding set still."""
+    try:
+        return libc.prctl(_PR_CAPBSET_READ, number) == 1
+    except OSError:  # EINVAL: beyond the last one that this kernel has
+        return False
+
+
+def become(uid: int) -> None:
+    """Be this user and group, with no other group, for good. Raises OSError."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def spare_uids() -> range | None:
+    """User ids that nobody else has, for the workers of this process.
+
+    None where there are none: this user namespace maps few ids, or we may not change ours.
+    """
+    if not _may_change_ids():
+        return None
+    block = os.getpid() * _UIDS_A_ZYGOTE % _SPARE_UIDS
+    extents = _mapped_ids()
+    for first, count in extents:
+        if first <= _FIRST_SPARE_UID and first + count > _FIRST_SPARE_UID + _SPARE_UIDS:
+            return range(_FIRST_SPARE_UID + block, _FIRST_SPARE_UID + block + _UIDS_A_ZYGOTE)
+    first, count = max(extents, key=lambda extent: extent[1])
+    if count < 2 * _UIDS_A_ZYGOTE:
+        return None
+    # A container: the upper part of what it has, short of 65534, which stands for unmapped ids.
+    last = first + count - 2
+    return range(last - _UIDS_A_ZYGOTE, last)
+
+
+def _may_change_ids() -> bool:
+    """True if CAP_SETGID and CAP_SETUID are in effect."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return int(fields["CapEff"], 16) & _CAP_SETIDS == _CAP_SETIDS
+
+
+def _mapped_ids() -> list[tuple[int, int]]:
+    """(first id, how many) of each range of user ids that this user namespace has."""
+    rows = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return [(int(first), int(count)) for first, _, count in rows]

@@ -14,6 +14,9 @@ ADDRESS_SLACK_BYTES = 1024 * 1024 * 1024
 
 THREAD_STACK_BYTES = 8 * 1024 * 1024
 
+TRUSTED_PROCESSES = 2
+"""Processes of the same user id that are not the code's: the init, and one fork under way."""
+
 
 def memory_limits(memory: int) -> dict[int, int]:
     """The soft limits that stop an allocation beyond `memory` bytes, by resource number."""
@@ -24,8 +27,12 @@ def memory_limits(memory: int) -> dict[int, int]:
     }
 
 
-def apply(limits: WorkerLimits) -> None:
-    """Limit this process and all that it forks. Raises ValueError or OSError if one is refused."""
+def apply(limits: WorkerLimits, *, own_user: bool) -> None:
+    """Limit this process and all that it forks. Raises ValueError or OSError if one is refused.
+
+    `own_user`: no other process counts for this user id in this user namespace, so that
+    RLIMIT_NPROC, which counts all of them, can bound the worker's threads.
+    """
     fixed = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: limits.open_files,
@@ -34,19 +41,24 @@ def apply(limits: WorkerLimits) -> None:
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_STACK: THREAD_STACK_BYTES,
     }
+    if own_user:
+        fixed[resource.RLIMIT_NPROC] = limits.processes + TRUSTED_PROCESSES
     for number, value in fixed.items():
         _, hard = resource.getrlimit(number)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(number, (allowed, allowed))
-    for number, value in memory_limits(limits.memory).items():
-        set_soft(0, number, value)
+    allow_memory(0, limits.memory)
 
 
-def set_soft(pid: int, number: int, value: int) -> None:
-    """Set one soft limit of a process (0: this one), leaving the hard limit, so that it can grow.
+def allow_memory(pid: int, memory: int) -> None:
+    """Set the soft memory limits of a process of the same user id, leaving the hard ones.
 
-    The controller raises the memory limits of a session when a context is loaded into it.
+    The process itself cannot: seccomp refuses it. Nothing happens if it is gone.
     """
-    _, hard = resource.prlimit(pid, number)
-    allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.prlimit(pid, number, (allowed, hard))
+    for number, value in memory_limits(memory).items():
+        try:
+            _, hard = resource.prlimit(pid, number)
+            allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.prlimit(pid, number, (allowed, hard))
+        except ProcessLookupError:
+            return

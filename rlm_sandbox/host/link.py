@@ -18,6 +18,7 @@ from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
 from rlm_sandbox.host.watch import WATCH, Guard, end
 from rlm_sandbox.host.worker import Worker
+from rlm_sandbox.host.zygote import Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     ENVELOPE_BYTES,
@@ -73,7 +74,12 @@ class Link:
     """One worker, alive: its processes, its socket and what it may say now."""
 
     def __init__(
-        self, spawn: Spawn, limits: Limits, functions: Functions, deadline: float | None
+        self,
+        breed: Breed,
+        spawn: Spawn,
+        limits: Limits,
+        functions: Functions,
+        deadline: float | None,
     ) -> None:
         self._limits = limits
         self._functions = tuple(functions.values())
@@ -82,7 +88,7 @@ class Link:
         self._state = threading.Lock()  # held while the session changes
         self._sending = threading.Lock()  # held while a frame leaves; taken before _state
         self.session = Session(limits, len(functions))
-        self.worker = Worker(spawn)
+        self.worker = Worker(breed, spawn)
         self._socket = self.worker.socket
         try:
             self._expect(Ready, START_SECONDS)
@@ -180,7 +186,7 @@ class Link:
     def load(self, name: str, descriptor: int, size: int) -> None:
         """Give the worker a text as the file behind `descriptor`, of `size` bytes of UTF-8."""
         most = self._context_bytes + TEXT_GROWTH * size
-        self._allow_memory(most + size)
+        self.worker.allow_memory(self._limits.memory + most + size)
         before = self.worker.resident_bytes()
         number = self.session.begin_request()
         self._send(Load(number, name, size))
@@ -193,13 +199,7 @@ class Link:
         self._check(self._expect(Answer, ANSWER_SECONDS))
         grown = max(self.worker.resident_bytes() - before, 0)
         self._context_bytes = min(self._context_bytes + grown, most)
-        self._allow_memory(self._context_bytes)
-
-    def _allow_memory(self, context_bytes: int) -> None:
-        try:
-            self.worker.allow_memory(self._limits.memory + context_bytes)
-        except ProcessLookupError:
-            raise WorkerGone("it has ended") from None
+        self.worker.allow_memory(self._limits.memory + self._context_bytes)
 
     def _ask(self, request: Get | Set | Describe | Install) -> bytes:
         self._send(request)

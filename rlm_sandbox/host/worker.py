@@ -16,10 +16,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlm_sandbox.confine import rlimits
 from rlm_sandbox.errors import StartFailed
-from rlm_sandbox.host.zygote import NURSERY
-from rlm_sandbox.protocol import Born, Died, Failed, Spawn, decode_from_init
+from rlm_sandbox.host.zygote import NURSERY, Breed
+from rlm_sandbox.protocol import AllowMemory, Born, Died, Failed, Spawn, decode_from_init, encode
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
@@ -40,13 +39,14 @@ class Death:
 class Worker:
     """A worker's init and session process."""
 
-    def __init__(self, spawn: Spawn) -> None:
+    def __init__(self, breed: Breed, spawn: Spawn) -> None:
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket, session = socket.socketpair()
         self._descriptors: list[int] = []
+        self._died: Died | None = None
         try:
             with control, session:
-                NURSERY.spawn(spawn, control, session)
+                NURSERY.spawn(breed, spawn, control, session)
             self._await_birth()
         except BaseException:
             self.close()
@@ -96,9 +96,15 @@ class Worker:
         return int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
 
     def allow_memory(self, memory: int) -> None:
-        """Let the session process allocate up to `memory` bytes from now on."""
-        for number, value in rlimits.memory_limits(memory).items():
-            rlimits.set_soft(self.pid, number, value)
+        """Let the session process allocate up to `memory` bytes from now on.
+
+        Its init does it: where the worker has a user id of its own, even root may be refused.
+        """
+        try:
+            self._control.send(encode(AllowMemory(memory)))
+        except OSError:  # the init is gone: whoever uses the session socket next finds out
+            return
+        self._hear()
 
     # --- ends -----------------------------------------------------------------------------------
 
@@ -118,16 +124,23 @@ class Worker:
 
     def death(self) -> Death | None:
         """How the session process ended, or None if its init does not say within END_SECONDS."""
+        if self._died is None:
+            self._hear()
+        if self._died is None:
+            return None
+        code = os.waitstatus_to_exitcode(self._died.status)
+        return Death(signal=max(-code, 0), exit_code=max(code, 0))
+
+    def _hear(self) -> None:
+        """Wait for what the init has to say, END_SECONDS at most; keep the news of a death."""
         self._control.settimeout(END_SECONDS)
         try:
             data = self._control.recv(CONTROL_BYTES)
-        except (TimeoutError, OSError):
-            return None
+        except OSError:
+            return
         message = decode_from_init(data) if data else None
-        if not isinstance(message, Died):
-            return None
-        code = os.waitstatus_to_exitcode(message.status)
-        return Death(signal=max(-code, 0), exit_code=max(code, 0))
+        if isinstance(message, Died):
+            self._died = message
 
     def close(self) -> None:
         """End every process of the worker and wait until they are gone."""

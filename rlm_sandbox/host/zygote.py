@@ -1,4 +1,4 @@
-"""Starts the zygote, a clean interpreter, and has it fork workers.
+"""Starts zygotes, clean interpreters, and has them fork workers.
 
 The controller never forks itself: a forked child would hold its memory, with every secret in it.
 """
@@ -7,49 +7,54 @@ from __future__ import annotations
 
 import atexit
 import os
-import platform
 import socket
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from rlm_sandbox.confine import tiers
+from rlm_sandbox.confine.lockdown import Layer
+from rlm_sandbox.confine.tiers import Tier
 from rlm_sandbox.errors import IsolationUnavailable, StartFailed
-from rlm_sandbox.protocol import Spawn, encode
+from rlm_sandbox.protocol import Failed, Prepared, Settings, Spawn, decode_from_zygote, encode
 
 START_SECONDS = 30.0
-"""How long a zygote may take to say that it is ready; 0.1 s is usual."""
+"""How long a zygote may take to say that it is ready; 0.1 s is usual, packages add their own."""
 
-SCRIPT = Path(__file__).parent.parent / "worker" / "zygote.py"
+SCRIPT = Path(__file__).parent.parent / "worker" / "boot.py"
+
+MESSAGE_BYTES = 64 * 1024
 
 ENVIRONMENT = {
     # malloc asks for huge pages: a large context decodes 4 x faster and forks 20 x faster
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     # one arena more than the main one: threads do not reserve 64 MB of address space each
     "MALLOC_ARENA_MAX": "2",
+    # numeric libraries start their threads in the worker that wants them, not in the zygote
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
 }
 """All that the zygote's environment holds."""
 
 
-class Zygote:
-    """One zygote process. Threads may spawn from it at once."""
+class LayerRefused(Exception):
+    """The host does not let the zygote put on a layer that its tier stands on."""
 
-    def __init__(self) -> None:
-        if platform.system() != "Linux":
-            raise IsolationUnavailable(
-                f"rlm_sandbox needs Linux; this is {platform.system()}. Run it in a Linux "
-                "container or virtual machine."
-            )
+
+class Zygote:
+    """One zygote process. Threads may spawn from it at once. Raises LayerRefused, StartFailed."""
+
+    def __init__(self, settings: Settings) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        script = (str(SCRIPT), str(theirs.fileno()), msgspec.json.encode(settings).decode())
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
-                [
-                    *(sys.executable, "-I", "-S", "-X", "utf8", str(SCRIPT)),
-                    str(theirs.fileno()),
-                    *_import_paths(),
-                ],
+                (sys.executable, "-I", "-S", "-X", "utf8", *script),
                 cwd="/",
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
@@ -61,23 +66,27 @@ class Zygote:
         self._socket = ours
         self._sending = threading.Lock()
         try:
-            self._await_ready()
+            self.prepared = self._await_prepared()
         except BaseException:
             self.close()
             raise
 
-    def _await_ready(self) -> None:
+    def _await_prepared(self) -> Prepared:
         assert self._process.stderr is not None
         self._socket.settimeout(START_SECONDS)
         try:
-            ready = self._socket.recv(16)
+            data = self._socket.recv(MESSAGE_BYTES)
         except TimeoutError:
             raise StartFailed(f"the zygote was not ready within {START_SECONDS:.0f} s") from None
-        if not ready:
+        if not data:
             said = self._process.stderr.read(4_000).decode(errors="replace").strip()
             raise StartFailed(f"the zygote ended while it started: {said or 'it said nothing'}")
+        message = decode_from_zygote(data)
+        if isinstance(message, Failed):
+            raise LayerRefused(message.reason)
         self._socket.settimeout(None)
         self._process.stderr.close()
+        return message
 
     def spawn(self, spawn: Spawn, control: socket.socket, session: socket.socket) -> None:
         """Have a worker forked that holds these sockets. Raises OSError if the zygote is gone."""
@@ -100,50 +109,96 @@ class Zygote:
             self._process.wait()
 
 
-def _import_paths() -> list[str]:
-    """The folders that hold this package and msgspec."""
-    msgspec_file = msgspec.__file__
-    assert msgspec_file is not None
-    packages = (Path(__file__).parent.parent.parent, Path(msgspec_file).parent.parent)
-    return list(dict.fromkeys(str(path) for path in packages))
+@dataclass(frozen=True)
+class Breed:
+    """What kind of zygote a sandbox needs: sandboxes of one breed share one."""
+
+    isolation: str = "auto"
+    packages: tuple[str, ...] = ()
+    without: frozenset[Layer] = frozenset()
 
 
-class _Nursery:
-    """This process's zygote: started when first needed, again when it has died."""
+class Nursery:
+    """This process's zygotes, one a breed: started when first needed, again when one has died."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._zygote: Zygote | None = None
+        self._zygotes: dict[Breed, Zygote] = {}
+        self._tiers: dict[Breed, Tier] = {}
 
-    def spawn(self, spawn: Spawn, control: socket.socket, session: socket.socket) -> None:
+    def tier(self, breed: Breed) -> Tier:
+        """The strongest tier that satisfies the breed here. Raises IsolationUnavailable."""
         with self._lock:
-            if self._zygote is not None:
+            if breed not in self._tiers:
+                self._raise(breed)
+            return self._tiers[breed]
+
+    def layers(self, breed: Breed) -> frozenset[Layer]:
+        """The layers that workers of this breed are under."""
+        with self._lock:
+            return frozenset(map(Layer, self._zygotes[breed].prepared.layers))
+
+    def spawn(
+        self, breed: Breed, spawn: Spawn, control: socket.socket, session: socket.socket
+    ) -> None:
+        with self._lock:
+            zygote = self._zygotes.get(breed)
+            if zygote is not None:
                 try:
-                    self._zygote.spawn(spawn, control, session)
+                    zygote.spawn(spawn, control, session)
                 except OSError:  # it was killed: its workers live on, new ones need a new zygote
-                    self._zygote.close()
+                    zygote.close()
                 else:
                     return
-            self._zygote = Zygote()
-            self._zygote.spawn(spawn, control, session)
+            self._raise(breed).spawn(spawn, control, session)
 
-    @property
-    def pid(self) -> int | None:
-        """The zygote's process id, or None when there is none."""
-        return None if self._zygote is None else self._zygote.pid
+    def _raise(self, breed: Breed) -> Zygote:
+        """Start a zygote of this breed in the strongest tier that the host offers."""
+        isolation = breed.isolation
+        choices = tiers.choices(isolation)
+        if (reason := tiers.unsupported(isolation)) is not None:
+            raise IsolationUnavailable(reason)
+        refusals: list[str] = []
+        for choice in choices:
+            tier = choice.without(breed.without)
+            try:
+                zygote = Zygote(_settings(tier))
+            except LayerRefused as refused:
+                refusals.append(f"{tier.name}: {refused}")
+                continue
+            self._zygotes[breed], self._tiers[breed] = zygote, tier
+            return zygote
+        advice = dict.fromkeys(tiers.remedy(refusal) for refusal in refusals)
+        raise IsolationUnavailable(
+            f"this host does not offer isolation={isolation!r} ({'; '.join(refusals)}). "
+            f"What helps: {'. '.join(advice)}."
+        )
+
+    def pids(self) -> list[int]:
+        """The process ids of the zygotes that have been started."""
+        return [zygote.pid for zygote in self._zygotes.values()]
 
     def close(self) -> None:
         with self._lock:
-            if self._zygote is not None:
-                self._zygote.close()
-                self._zygote = None
+            while self._zygotes:
+                self._zygotes.popitem()[1].close()
 
     def forget(self) -> None:
-        """In a forked child of the controller: the zygote is the parent's."""
-        self._lock = threading.Lock()
-        self._zygote = None
+        """In a forked child of the controller: the zygotes are the parent's."""
+        self.__init__()
 
 
-NURSERY = _Nursery()
+def _settings(tier: Tier) -> Settings:
+    msgspec_file = msgspec.__file__
+    assert msgspec_file is not None
+    homes = (Path(__file__).parent.parent.parent, Path(msgspec_file).parent.parent)
+    return Settings(
+        required=tuple(sorted(tier.required)),
+        used_where_possible=tuple(sorted(tier.used_where_possible)),
+        import_paths=tuple(dict.fromkeys(str(home) for home in homes)),
+    )
+
+
+NURSERY = Nursery()
 atexit.register(NURSERY.close)
 os.register_at_fork(after_in_child=NURSERY.forget)

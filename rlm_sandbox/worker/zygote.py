@@ -1,9 +1,4 @@
-"""The process from which workers are forked: a clean interpreter with their imports done.
-
-Run as a script, `python -I -S zygote.py SOCKET PATH...`, with an empty environment and no open
-file but the socket, so that nothing of the controller's memory, environment or files is in a
-worker. The PATHs are where this package and msgspec lie; with `-S` no .pth file of theirs runs.
-"""
+"""The process from which workers are forked: their imports done, its part of the wall in place."""
 
 from __future__ import annotations
 
@@ -13,54 +8,111 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from typing import NoReturn
+
+import msgspec
+
+from rlm_sandbox.confine import landlock, lockdown, namespaces
+from rlm_sandbox.confine.lockdown import Layer, Wall
+from rlm_sandbox.limits import Limits
+from rlm_sandbox.protocol import (
+    Failed,
+    Prepared,
+    Settings,
+    Spawn,
+    WorkerLimits,
+    decode_for_zygote,
+    decode_from_init,
+    encode,
+)
+from rlm_sandbox.worker import init
 
 PRELOADED = (
     *("ast", "bisect", "collections", "copy", "dataclasses", "datetime", "decimal", "enum"),
     *("functools", "heapq", "itertools", "json", "math", "mmap", "operator", "pprint", "random"),
     *("re", "statistics", "string", "textwrap", "threading", "time", "traceback", "typing"),
-    *("linecache", "select", "resource", "ctypes", "contextlib", "io", "signal"),
+    *("linecache", "contextlib", "io"),
 )
 """What a worker finds imported; anything else it imports itself."""
 
 REQUEST_BYTES = 1024 * 1024
 
 
-def main(descriptor: int, paths: list[str]) -> NoReturn:
-    sys.path[:0] = paths
-    for name in ("msgspec", "rlm_sandbox.worker.init", *PRELOADED):
-        importlib.import_module(name)
-    del sys.path[: len(paths)]
-    # What the code of a session finds in os.environ; it was needed to start the interpreter only.
-    os.environ.clear()
-    gc.collect()
-    gc.freeze()  # so that a collection in a worker does not copy pages shared with the zygote
-    serve(socket.socket(fileno=descriptor))
+class Zygote:
+    """Forks a worker for every request that comes through its socket."""
 
+    def __init__(self, requests: socket.socket, settings: str) -> None:
+        self._requests = requests
+        self._settings = msgspec.json.decode(settings, type=Settings)
+        self._wall: Wall | None = None
 
-def serve(requests: socket.socket) -> NoReturn:
-    """Fork a worker for every request until the controller hangs up. Children are reaped."""
-    from rlm_sandbox.protocol import Failed, decode_for_zygote, encode
-    from rlm_sandbox.worker import init
+    def serve(self) -> NoReturn:
+        """Prepare, say so, and serve until the controller hangs up."""
+        signal.signal(signal.SIGCHLD, _reap)
+        try:
+            self._prepare()
+            report = self._rehearse()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the controller must hear of it
+            report = Failed(f"{type(error).__name__}: {error}")
+        self._requests.send(encode(report))
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 2)
+            if not data:
+                os._exit(0)
+            sockets = [socket.socket(fileno=number) for number in descriptors]
+            if len(sockets) == 2:  # fewer: out of descriptors; the controller sees both hang up
+                self._spawn(decode_for_zygote(data), *sockets)
+            for sock in sockets:
+                sock.close()
 
-    signal.signal(signal.SIGCHLD, _reap)
-    requests.send(b"ready")
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 2)
-        if not data:
-            os._exit(0)
-        sockets = [socket.socket(fileno=number) for number in descriptors]
-        if len(sockets) == 2:  # fewer: out of descriptors; the controller sees both hang up
-            try:
-                pid = os.fork()
-            except OSError as error:
-                sockets[0].send(encode(Failed(f"fork: {error}")))
-            else:
-                if pid == 0:
-                    requests.close()
-                    init.run(decode_for_zygote(data), *sockets)
-        for sock in sockets:
-            sock.close()
+    def _prepare(self) -> None:
+        settings = self._settings
+        sys.path += settings.search_paths
+        for name in (*PRELOADED, *settings.packages):
+            importlib.import_module(name)
+        required = frozenset(map(Layer, settings.required))
+        possible = lockdown.possible(frozenset(map(Layer, settings.used_where_possible)))
+        self._wall = lockdown.prepare_zygote(required | possible, settings.package_paths)
+        # What the code finds in os.environ. What was in it is for the C library's start only.
+        os.environ.clear()
+        gc.collect()
+        gc.freeze()  # so that a collection in a worker does not copy pages shared with the zygote
+
+    def _rehearse(self) -> Prepared | Failed:
+        """Start one worker and end it: a layer that cannot be put on is found out now."""
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        session, workers = socket.socketpair()
+        with control, session:
+            with theirs, workers:
+                self._spawn(Spawn(WorkerLimits.of(Limits()), (), ()), theirs, workers)
+            while data := control.recv(REQUEST_BYTES):
+                message = decode_from_init(data)
+                if isinstance(message, Failed):
+                    return message
+                if session.recv(1):  # the first byte of Ready
+                    assert self._wall is not None
+                    return Prepared(tuple(sorted(self._wall.layers)), landlock.abi())
+        return Failed("the rehearsal worker ended without a word")
+
+    def _spawn(self, spawn: Spawn, control: socket.socket, session: socket.socket) -> None:
+        wall = self._wall
+        assert wall is not None
+        wall.workers += 1
+        child = partial(self._be_init, wall, spawn, control, session)
+        try:
+            if wall.has(Layer.PID):
+                namespaces.fork_init(child)
+            elif os.fork() == 0:
+                child()
+        except OSError as error:
+            control.send(encode(Failed(f"fork: {error}")))
+
+    def _be_init(
+        self, wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket
+    ) -> NoReturn:
+        self._requests.close()
+        init.run(wall, spawn, control, session)
 
 
 def _reap(_signal: int, _frame: object) -> None:
@@ -69,7 +121,3 @@ def _reap(_signal: int, _frame: object) -> None:
             pass
     except ChildProcessError:
         return
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,176 @@
+"""The wall as a whole: which layers there are, and the order in which a worker puts them on.
+
+Three processes take part. The zygote moves into the minimal root (`prepare_zygote`). Its workers'
+inits move into namespaces of their own and give up their rights (`enclose_init`). The session
+process, which will run the code, closes the last doors behind itself (`lock_session`). Why in this
+order: a mount needs capabilities and is refused under Landlock, Landlock and seccomp need
+no_new_privs, and seccomp forbids all the calls before it, so it comes last.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rlm_sandbox.confine import (
+    landlock,
+    mounts,
+    namespaces,
+    privileges,
+    rlimits,
+    seccomp,
+)
+from rlm_sandbox.protocol import WorkerLimits
+
+
+class Layer(StrEnum):
+    """One part of the wall that can be there or not."""
+
+    USER = "user"  # a user namespace: no capability outside of it
+    PID = "pid"  # a pid namespace: no process outside of it
+    MOUNT = "mount"  # a mount namespace with the minimal root and a private /tmp
+    NET = "net"
+    IPC = "ipc"
+    UTS = "uts"
+    CGROUP_VIEW = "cgroup-view"  # a cgroup namespace
+    UID = "uid"  # a user id of the worker's own, where we are root
+    RLIMITS = "rlimits"
+    CAPABILITIES = "capabilities"  # none left
+    NO_NEW_PRIVS = "no-new-privs"
+    NOT_DUMPABLE = "not-dumpable"
+    LANDLOCK = "landlock"
+    SECCOMP = "seccomp"
+    GATE = "gate"  # a trusted process decides on every fork and signal
+    CGROUP = "cgroup"  # memory and processes are counted and bounded by the kernel
+
+
+NAMESPACES = frozenset(
+    {
+        *(Layer.USER, Layer.PID, Layer.MOUNT, Layer.NET),
+        *(Layer.IPC, Layer.UTS, Layer.CGROUP_VIEW),
+    }
+)
+
+_FLAGS = {
+    Layer.MOUNT: namespaces.NEWNS,
+    Layer.NET: namespaces.NEWNET,
+    Layer.IPC: namespaces.NEWIPC,
+    Layer.UTS: namespaces.NEWUTS,
+    Layer.CGROUP_VIEW: namespaces.NEWCGROUP,
+}
+
+TIME_ZONES = "/usr/share/zoneinfo"
+
+
+@dataclass
+class Wall:
+    """What a zygote has prepared for its workers."""
+
+    layers: frozenset[Layer]
+    proc: int = -1
+    """A descriptor of the host's /proc: uid maps are written there. Closed before code runs."""
+    readable: tuple[str, ...] = ()
+    """Folders that the code may read: the standard library, libraries, packages."""
+    uids: range = range(0)
+    """User ids for the workers, one each; empty: they run as this process does."""
+    workers: int = 0
+    """How many have been started."""
+
+    def has(self, layer: Layer) -> bool:
+        return layer in self.layers
+
+
+def prepare_zygote(layers: frozenset[Layer], packages: Iterable[str]) -> Wall:
+    """Move this process into the minimal root, if the MOUNT layer is on. Raises OSError."""
+    readable = tuple(dict.fromkeys([*sys.path, *library_folders(), TIME_ZONES, *packages]))
+    wall = Wall(layers, os.open("/proc", os.O_PATH | os.O_CLOEXEC), readable)
+    if wall.has(Layer.UID):
+        wall.uids = privileges.spare_uids() or range(0)
+    if wall.has(Layer.MOUNT):
+        if os.geteuid() == 0:
+            namespaces.enter(namespaces.NEWNS)
+        else:
+            namespaces.enter_user(namespaces.NEWNS, wall.proc)
+        mounts.enter_minimal_root(readable)
+    return wall
+
+
+def possible(layers: frozenset[Layer]) -> frozenset[Layer]:
+    """Those of these optional layers that this host offers."""
+    offered = {
+        Layer.UID: lambda: os.geteuid() == 0 and privileges.spare_uids() is not None,
+        Layer.LANDLOCK: lambda: landlock.abi() > 0,
+        Layer.GATE: seccomp.offers_listener,
+        Layer.CGROUP: lambda: False,
+    }
+    return frozenset(layer for layer in layers if offered[layer]())
+
+
+def library_folders() -> list[str]:
+    """The folders of the shared libraries that this process has loaded."""
+    folders = set()
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
+        path = line.partition("/")[2]
+        if ".so" in path:
+            folders.add(str(Path("/" + path).parent))
+    return sorted(folders)
+
+
+def enclose_init(wall: Wall, limits: WorkerLimits) -> None:
+    """Namespaces, user id and rights of a worker's init and all below it. Raises OSError."""
+    surroundings = sum(flag for layer, flag in _FLAGS.items() if wall.has(layer))
+    if not wall.uids:
+        if wall.has(Layer.USER):
+            namespaces.enter_user(surroundings, wall.proc)
+        else:
+            namespaces.enter(surroundings)
+        if wall.has(Layer.MOUNT):
+            mounts.mount_scratch(limits.tmp_bytes, os.geteuid())
+    else:  # root: these namespaces then belong to the host's root, which the worker is not
+        uid = wall.uids[wall.workers % len(wall.uids)]
+        namespaces.enter(surroundings)
+        if wall.has(Layer.MOUNT):
+            mounts.mount_scratch(limits.tmp_bytes, uid)
+        privileges.become(uid)
+        privileges.dumpable()
+        if wall.has(Layer.USER):
+            namespaces.enter_user(0, wall.proc)
+    os.close(wall.proc)
+    if wall.has(Layer.NO_NEW_PRIVS):
+        privileges.no_new_privileges()
+    if wall.has(Layer.CAPABILITIES):
+        privileges.drop_capabilities()
+    if wall.has(Layer.NOT_DUMPABLE):
+        privileges.not_dumpable()
+
+
+def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], None]) -> None:
+    """What the process that runs the code gives up, last of all. Raises OSError.
+
+    `hand_over` takes the gate's listener to the init and closes it here.
+    """
+    privileges.die_with_parent()
+    if wall.has(Layer.RLIMITS):
+        rlimits.apply(limits, own_user=bool(wall.uids) or wall.has(Layer.USER))
+    if wall.has(Layer.LANDLOCK):
+        grants = [(path, landlock.READ) for path in wall.readable]
+        grants += [(device, landlock.READ) for device in mounts.DEVICES]
+        if wall.has(Layer.MOUNT):
+            grants.append(("/tmp", landlock.WRITE))  # noqa: S108 - the private one
+        landlock.restrict(grants)
+    machine = os.uname().machine
+    if wall.has(Layer.GATE):
+        hand_over(seccomp.install_with_listener(seccomp.gate(machine)))
+    if wall.has(Layer.SECCOMP):
+        seccomp.install(
+            seccomp.wall(
+                machine,
+                gated=wall.has(Layer.GATE),
+                private_root=wall.has(Layer.MOUNT),
+                pid=os.getpid(),
+            )
+        )

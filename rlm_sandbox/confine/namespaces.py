@@ -1,0 +1,91 @@
+"""Namespaces: what the worker can see of the system, by unshare(2) and user_namespaces(7).
+
+A worker has a user, pid, mount, net, ipc, uts and cgroup namespace of its own. Its network has no
+interface that is up, not even loopback; its pid namespace ends with its init.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from rlm_sandbox.confine import libc
+
+NEWNS = 0x00020000
+NEWCGROUP = 0x02000000
+NEWUTS = 0x04000000
+NEWIPC = 0x08000000
+NEWUSER = 0x10000000
+NEWPID = 0x20000000
+NEWNET = 0x40000000
+
+SURROUNDINGS = NEWNS | NEWNET | NEWIPC | NEWUTS | NEWCGROUP
+"""All but user and pid, which take a step of their own."""
+
+HOSTNAME = "sandbox"
+
+
+def fork_init(child: Callable[[], NoReturn]) -> int:
+    """Fork a process that is pid 1 of a new pid namespace and runs `child`. Raises OSError.
+
+    unshare(CLONE_NEWPID) cannot be undone, and only the first fork after it is pid 1. But it holds
+    for one thread: so a thread of its own does it, forks, and ends.
+    """
+    fork = _ForkInThread(child)
+    _thread.start_new_thread(fork.run, ())
+    return fork.result()
+
+
+class _ForkInThread:
+    def __init__(self, child: Callable[[], NoReturn]) -> None:
+        self._child = child
+        self._done = _thread.allocate_lock()
+        self._done.acquire()
+        self._result: int | OSError = -1
+
+    def run(self) -> None:
+        try:
+            libc.unshare(NEWPID)
+            self._result = os.fork()
+        except OSError as error:
+            self._result = error
+        if self._result == 0:
+            self._child()
+        self._done.release()
+
+    def result(self) -> int:
+        self._done.acquire()
+        if isinstance(self._result, OSError):
+            raise self._result
+        return self._result
+
+
+def enter(flags: int) -> None:
+    """Move this process into new namespaces of these kinds. Raises OSError."""
+    libc.unshare(flags)
+    if flags & NEWUTS:
+        libc.set_hostname(HOSTNAME)  # the new namespace starts as a copy of the host's
+
+
+def enter_user(extra: int, proc: int) -> None:
+    """Move into a new user namespace, and namespaces of the kinds `extra` that belong to it.
+
+    The process keeps its user and group id, which are the only ones there. `proc` is a descriptor
+    of a /proc that shows this process. Raises OSError. Works in a single-threaded process only.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    enter(NEWUSER | extra)
+    _write(proc, "self/setgroups", "deny")  # without this an unprivileged gid map is refused
+    _write(proc, "self/uid_map", f"{uid} {uid} 1")
+    _write(proc, "self/gid_map", f"{gid} {gid} 1")
+
+
+def _write(directory: int, path: str, text: str) -> None:
+    """Write a file of /proc at once: a buffered write that fails at close is easily overlooked."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
