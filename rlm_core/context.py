@@ -11,7 +11,12 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    AnyPath = str | PathLike[str]
 
 DOCUMENT_SEPARATOR = "\n\n---\n\n"
 PAGE_MARKER = r"<!-- Page (\d+) -->"
@@ -107,7 +112,7 @@ class Context:
 
     @classmethod
     def from_paths(
-        cls, paths: str | Sequence[object], *, separator: str = DOCUMENT_SEPARATOR
+        cls, paths: AnyPath | Sequence[AnyPath], *, separator: str = DOCUMENT_SEPARATOR
     ) -> Context:
         """A context of files and directories (read in full, in sorted order), on the host only.
 

@@ -53,7 +53,8 @@ Reply = Code | Final | FinalVar | Neither
 
 def parse_reply(text: str) -> Reply:
     """Decide what a reply means. Never raises, whatever the text."""
-    said = wrappers.without_thoughts(text.replace("\r\n", "\n").replace("\r", "\n"))
+    lines = text.lstrip("\ufeff\u200b").replace("\r\n", "\n").replace("\r", "\n")
+    said = wrappers.without_thoughts(lines)
     if not said.strip():
         return Neither(Why.EMPTY)
     fenced = fences.split(said)

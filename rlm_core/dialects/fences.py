@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rlm_core.dialects import python
@@ -30,6 +31,8 @@ _PYTHON = frozenset(
         "tool_code",
     }
 )
+
+MOST_CLOSERS = 6  # fences inside the strings of one block, before we stop counting
 
 
 class Language(Enum):
@@ -96,7 +99,7 @@ def _block_at(lines: list[str], number: int) -> tuple[Block, int] | None:
     if opening is None:
         return None
     language = language_of(opening["info"])
-    closers = list(_closers(lines, number + 1, opening["mark"]))
+    closers = list(islice(_closers(lines, number + 1, opening["mark"]), MOST_CLOSERS))
     end = _right_closer(lines, number + 1, closers, language)
     body = [line.removeprefix(opening["indent"]) for line in lines[number + 1 : end]]
     closed = end < len(lines)
@@ -115,7 +118,7 @@ def _right_closer(lines: list[str], start: int, closers: list[int], language: La
     if not closers:
         return len(lines)
     if language is Language.PYTHON and len(closers) > 1:
-        for end in closers[:6]:
+        for end in closers:
             if python.tree_of("\n".join(lines[start:end])) is not None:
                 return end
     return closers[0]

@@ -14,7 +14,9 @@ _CLOSED_THOUGHT = re.compile(
 _OPEN_THOUGHT = re.compile(
     rf"^[ \t]*(?:<(?:{_THOUGHT})>|\[THINK\]).*\Z", re.DOTALL | re.IGNORECASE | re.MULTILINE
 )
-_THOUGHT_END = re.compile(rf"\A.*^.*?</(?:{_THOUGHT})>", re.DOTALL | re.IGNORECASE | re.MULTILINE)
+_THOUGHT_END = re.compile(
+    rf"^[ \t]*</(?:{_THOUGHT})>|</(?:{_THOUGHT})>[ \t]*$", re.IGNORECASE | re.MULTILINE
+)
 _SPECIAL = re.compile(r"(?:\s*(?:<\|[\w./-]{1,40}\|>|</s>|<eos>|<end_of_turn>|\[/?INST\]))+\s*\Z")
 _HARMONY = re.compile(
     r"<\|channel\|>\s*(?P<channel>\w+)(?P<to>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
@@ -66,7 +68,9 @@ def without_thoughts(text: str) -> str:
     """The reply without what the model thought aloud (<think>, channels) and without end marks."""
     text = _spoken(text)
     text = _CLOSED_THOUGHT.sub("", text)
-    text = _THOUGHT_END.sub("", text, count=1)
+    for end in _THOUGHT_END.finditer(text):  # its beginning was part of the prompt
+        text = text[end.end() :]
+        break
     text = _OPEN_THOUGHT.sub("", text)
     return _SPECIAL.sub("", text).strip("\n")
 
