@@ -92,9 +92,15 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--version", action=_Version, nargs=0, help="show the version and exit", dest=argparse.SUPPRESS
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="show the version and exit",
+        dest=argparse.SUPPRESS,
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", parser_class=_Intermixed
+    )
     ask = commands.add_parser(
         "ask",
         help="answer a question about files, directories or standard input",
@@ -143,6 +149,26 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     )
 
 
+class _Intermixed(argparse.ArgumentParser):
+    """Flags may stand between and after the paths, as people write them."""
+
+    _mixing = False
+
+    def parse_known_args(  # ty: ignore[incompatible-method-override] - the base has overloads
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        into = argparse.Namespace() if namespace is None else namespace
+        if self._mixing:
+            return super().parse_known_args(args, into)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, into)
+        finally:
+            self._mixing = False
+
+
 class _Version(argparse.Action):
     """Looks the version up only when it is asked for: that takes longer than all the rest."""
 
@@ -155,7 +181,8 @@ class _Version(argparse.Action):
     ) -> None:
         del namespace, values, option_string
         python = ".".join(map(str, sys.version_info[:3]))
-        parser.exit(0, f"{parser.prog} {version()} (Python {python})\n")
+        sys.stdout.write(f"{parser.prog} {version()} (Python {python})\n")
+        parser.exit(0)
 
 
 def version() -> str:
