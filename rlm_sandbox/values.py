@@ -230,7 +230,8 @@ class _Scan:
         elif tag <= 0xBF:
             self._at += tag & 0x1F
         elif tag in _SIZED:
-            self._at += self._number(_SIZED[tag])
+            size = self._number(_SIZED[tag])  # moves on by itself, so not in one statement with +=
+            self._at += size
         elif tag in _FIXED:
             self._at += _FIXED[tag]
         elif tag in _EXTENSIONS:
