@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+import pytest
+
+from rlm_core.conversation import ContextFacts
+from rlm_core.loop import Episode
+from rlm_core.rules import AutoFinalize, EpisodeRules
+from rlm_core.stimuli import (
+    Action,
+    Actions,
+    Ask,
+    Begin,
+    Clear,
+    Ending,
+    Event,
+    Finish,
+    Limit,
+    Look,
+    Looked,
+    Ran,
+    Refused,
+    Replied,
+    Run,
+    RunStatus,
+    Value,
+)
+
+FACTS = ContextFacts(length=10_000, head="x" * 400)
+
+
+def started(**rules: object) -> Episode:
+    episode = Episode(EpisodeRules(**rules), "Who?", FACTS)  # ty: ignore[invalid-argument-type]
+    assert isinstance(only(episode.handle(Begin())), Ask)
+    return episode
+
+
+def only(actions: Actions) -> Action:
+    (action,) = actions
+    return action
+
+
+def after(episode: Episode, *events: Event) -> Action:
+    """The last action that these events lead to."""
+    actions: Actions = ()
+    for event in events:
+        actions = episode.handle(event)
+    return actions[-1]
+
+
+def shown(action: Action) -> str:
+    """The last message that the model is sent."""
+    assert isinstance(action, Ask)
+    return action.messages[-1]["content"]
+
+
+def test_code_is_run_and_its_result_shown() -> None:
+    episode = started()
+    assert after(episode, Replied("print(1)")) == Run("print(1)")
+    assert "stdout:\n1\n" in shown(after(episode, Ran("1\n")))
+
+
+def test_final_ends_the_episode() -> None:
+    assert after(started(), Replied("FINAL: Paris")) == Finish(
+        "Paris", RunStatus.ANSWERED, Ending.FINAL
+    )
+
+
+def test_final_var_is_looked_up_first() -> None:
+    episode = started()
+    assert after(episode, Replied("FINAL_VAR: x")) == Look(("x",))
+    assert after(episode, Looked({"x": Value("7", "other")})) == Finish(
+        "7", RunStatus.ANSWERED, Ending.FINAL_VAR
+    )
+
+
+def test_a_missing_final_var_is_told_and_the_episode_goes_on() -> None:
+    for values in ({}, {"x": Value("None", "none")}):
+        episode = started()
+        action = after(episode, Replied("FINAL_VAR: x"), Looked(values))
+        assert "FINAL_VAR missing in REPL" in shown(action)
+
+
+def test_a_missing_final_var_runs_the_fallback_code() -> None:
+    episode = started(fallback_code="f()", auto_finalize=AutoFinalize("key"))
+    action = after(episode, Replied("FINAL_VAR: x"), Looked({}))
+    assert action == Run("f()", ("key",))
+    finished = after(episode, Ran(values={"key": Value("found")}))
+    assert finished == Finish("found", RunStatus.ANSWERED, Ending.AUTO_FINALIZE)
+
+
+def test_a_name_given_as_the_answer_becomes_its_value_where_there_is_one() -> None:
+    episode = started()
+    assert after(episode, Replied("FINAL(answer)")) == Look(("answer",))
+    assert after(episode, Looked({"answer": Value("42")})) == Finish(
+        "42", RunStatus.ANSWERED, Ending.FINAL
+    )
+    assert after(started(), Replied("FINAL(Paris)"), Looked({})) == Finish(
+        "Paris", RunStatus.ANSWERED, Ending.FINAL
+    )
+
+
+def test_final_var_beside_code_is_taken_once_the_code_has_run() -> None:
+    episode = started()
+    assert after(episode, Replied("x = 1\nFINAL_VAR: x")) == Run("x = 1", ("x",))
+    assert after(episode, Ran(values={"x": Value("1", "other")})) == Finish(
+        "1", RunStatus.ANSWERED, Ending.FINAL_VAR
+    )
+
+
+def test_final_var_beside_code_that_failed_is_not_taken() -> None:
+    action = after(
+        started(),
+        Replied("x = f()\nFINAL_VAR: x"),
+        Ran(error="NameError", values={"x": Value("old")}),
+    )
+    assert "NameError" in shown(action)
+
+
+def test_final_guessed_beside_code_is_not_believed() -> None:
+    episode = started()
+    action = after(episode, Replied("```python\nprint(len(P))\n```\nFINAL: 7"), Ran("10000\n"))
+    assert "10000" in shown(action)
+
+
+def test_an_answer_that_the_code_submits_ends_the_episode() -> None:
+    action = after(started(), Replied("SUBMIT(x)\ny = 1"), Ran(submitted="42"))
+    assert action == Finish("42", RunStatus.ANSWERED, Ending.SUBMITTED)
+
+
+def test_silent_code_shows_what_it_changed_and_other_code_does_not() -> None:
+    changes = "REPL state changes:\n- new: x = int"
+    assert changes in shown(after(started(), Replied("x = 1"), Ran(changes=changes)))
+    assert changes not in shown(after(started(), Replied("x = 1"), Ran("out", changes=changes)))
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ("", "empty visible content"),
+        ("I cannot.", "expected Python code or FINAL"),
+        ("```js\nx\n```", "not Python"),
+        ("```python\nx = (", "in the middle of code"),
+        ("FINAL: I will search", "a plan"),
+    ],
+)
+def test_what_is_neither_code_nor_answer_is_told_so(reply: str, told: str) -> None:
+    assert told in shown(after(started(), Replied(reply)))
+
+
+def test_a_plan_that_is_given_twice_is_the_answer() -> None:
+    episode = started()
+    after(episode, Replied("FINAL: I will marry Anne"))
+    action = after(episode, Replied("FINAL: I will marry Anne"))
+    assert action == Finish("I will marry Anne", RunStatus.ANSWERED, Ending.FINAL)
+
+
+# --- guards ---------------------------------------------------------------------------------------
+
+
+def test_a_final_before_min_steps_is_put_off() -> None:
+    episode = started(min_steps=2)
+    assert "Guard: step 1/2" in shown(after(episode, Replied("FINAL: early")))
+    assert after(episode, Replied("FINAL: late")) == Finish(
+        "late", RunStatus.ANSWERED, Ending.FINAL
+    )
+
+
+def test_required_code_and_subcalls_come_before_a_final() -> None:
+    episode = started(require_repl_before_final=True, require_subcall_before_final=True)
+    assert "execute REPL code" in shown(after(episode, Replied("FINAL: x")))
+    action = after(episode, Replied("y = 1"), Ran(), Replied("FINAL: x"))
+    assert "at least one subcall" in shown(action)
+    action = after(episode, Replied("llm_query('a')"), Ran(subcalls=1), Replied("FINAL: x"))
+    assert action == Finish("x", RunStatus.ANSWERED, Ending.FINAL)
+
+
+def test_guards_hold_for_what_code_submits_too() -> None:
+    episode = started(require_subcall_before_final=True)
+    assert "subcall" in shown(after(episode, Replied("SUBMIT(1)\nx = 1"), Ran(submitted="1")))
+
+
+def test_the_subcall_guard_runs_the_fallback_code_when_its_step_has_come() -> None:
+    episode = started(require_subcall_before_final=True, subcall_guard_steps=2, fallback_code="f()")
+    assert isinstance(after(episode, Replied("x = 1"), Ran()), Ask)
+    assert after(episode, Replied("x = 2"), Ran()) == Run("f()")
+
+
+def test_the_fallback_guard_looks_at_the_variable_and_runs_the_fallback_code() -> None:
+    rules = {
+        "fallback_guard_steps": 1, "fallback_code": "f()", "auto_finalize": AutoFinalize("key")
+    }  # fmt: skip
+    episode = started(**rules)
+    assert after(episode, Replied("words")) == Look(("key",))
+    assert after(episode, Looked({})) == Run("f()", ("key",))
+    episode = started(**rules)
+    assert isinstance(after(episode, Replied("words"), Looked({"key": Value("there")})), Ask)
+    episode = started(**rules)
+    assert after(episode, Replied("key = 0"), Ran(values={})) == Run("f()", ("key",))
+
+
+def test_too_many_invalid_replies_run_the_fallback_code_once() -> None:
+    episode = started(invalid_response_limit=2, fallback_code="f()")
+    after(episode, Replied("words"))
+    assert after(episode, Replied("more words")) == Run("f()")
+    after(episode, Ran())
+    assert isinstance(after(episode, Replied("yet more words")), Ask)
+
+
+def test_valid_code_makes_earlier_invalid_replies_forgotten() -> None:
+    episode = started(invalid_response_limit=2, fallback_code="f()")
+    action = after(episode, Replied("words"), Replied("x = 1"), Ran(), Replied("words again"))
+    assert isinstance(action, Ask)
+
+
+def test_too_many_errors_run_the_fallback_code() -> None:
+    episode = started(repl_error_limit=2, fallback_code="f()")
+    assert isinstance(after(episode, Replied("a()"), Ran(error="NameError: a")), Ask)
+    assert after(episode, Replied("b()"), Ran(error="NameError: b")) == Run("f()")
+
+
+# --- auto-finalize --------------------------------------------------------------------------------
+
+
+def test_the_auto_variable_ends_the_episode_as_soon_as_it_holds_an_answer() -> None:
+    episode = started(auto_finalize=AutoFinalize("key"))
+    assert after(episode, Replied("key = f()")) == Run("key = f()", ("key",))
+    assert after(episode, Ran(values={"key": Value("found")})) == Finish(
+        "found", RunStatus.ANSWERED, Ending.AUTO_FINALIZE
+    )
+
+
+def test_a_short_answer_is_blocked_and_its_variable_cleared() -> None:
+    episode = started(auto_finalize=AutoFinalize("key", min_length=10))
+    episode.handle(Replied("key = 'a'"))
+    clear, ask = episode.handle(Ran(values={"key": Value("a")}))
+    assert clear == Clear("key")
+    assert "too short" in shown(ask)
+
+
+def test_no_answer_in_the_variable_runs_the_fallback_code() -> None:
+    episode = started(auto_finalize=AutoFinalize("key"), fallback_code="f()")
+    action = after(episode, Replied("key = 'NO_ANSWER'"), Ran(values={"key": Value("NO_ANSWER")}))
+    assert action == Run("f()", ("key",))
+
+
+def test_rejected_answers_are_told_and_at_the_limit_the_last_one_is_given() -> None:
+    auto = AutoFinalize("key", reject_patterns=("next step",), reject_limit=2)
+    episode = started(auto_finalize=auto)
+    rejected = Ran(values={"key": Value("Next steps: look")})
+    assert "reject pattern" in shown(after(episode, Replied("key = 1"), rejected))
+    look = after(episode, Replied("key = 2"), rejected)
+    assert isinstance(look, Look)
+    assert look.names[0] == "key"
+    assert after(episode, Looked(rejected.values)) == Finish(
+        "Next steps: look", RunStatus.LIMITED, Ending.REJECTED
+    )
+
+
+# --- endings --------------------------------------------------------------------------------------
+
+
+def test_at_the_last_step_the_model_is_asked_for_its_best_answer() -> None:
+    episode = started(max_steps=1)
+    action = after(episode, Replied("x = 1"), Ran("some output"))
+    assert isinstance(action, Ask)
+    assert action.purpose == "summary"
+    assert "no step left" in shown(action)
+    assert after(episode, Replied("Probably Paris.")) == Finish(
+        "Probably Paris.", RunStatus.LIMITED, Ending.MAX_STEPS
+    )
+
+
+@pytest.mark.parametrize("reply", [Replied(""), Replied("x = 2"), Refused(Limit.TOKENS)])
+def test_without_a_summary_variables_then_the_last_output_are_the_answer(reply: Event) -> None:
+    episode = started(max_steps=1)
+    after(episode, Replied("x = 1"), Ran("some output\n"))
+    assert isinstance(after(episode, reply), Look)
+    assert after(episode, Looked({})) == Finish("some output", RunStatus.LIMITED, Ending.MAX_STEPS)
+
+
+def test_a_summary_that_is_a_final_is_read_as_one() -> None:
+    episode = started(max_steps=1)
+    after(episode, Replied("x = 1"), Ran())
+    assert after(episode, Replied("FINAL: Paris")) == Finish(
+        "Paris", RunStatus.LIMITED, Ending.MAX_STEPS
+    )
+
+
+def test_at_the_last_step_the_auto_variable_counts_whatever_its_length() -> None:
+    episode = started(max_steps=1, min_steps=9, auto_finalize=AutoFinalize("key", min_length=99))
+    episode.handle(Replied("key = 1"))
+    assert after(episode, Ran(values={"key": Value("short")})) == Look(("key",))
+    assert after(episode, Looked({"key": Value("short")})) == Finish(
+        "short", RunStatus.LIMITED, Ending.MAX_STEPS
+    )
+
+
+def test_nothing_at_all_is_no_answer() -> None:
+    episode = started()
+    assert isinstance(after(episode, Refused(Limit.SECONDS)), Look)
+    assert after(episode, Looked({})) == Finish(
+        "NO_ANSWER", RunStatus.NO_ANSWER, Ending.MAX_SECONDS
+    )
+
+
+def test_the_reply_that_uses_the_tokens_up_still_has_its_code_run() -> None:
+    episode = started()
+    assert isinstance(after(episode, Replied("answer = 'done'", overdrawn=Limit.TOKENS)), Look)
+    assert after(episode, Looked({})) == Run(
+        "answer = 'done'", ("final_answer", "answer", "result", "summary")
+    )
+    assert after(episode, Ran(values={"answer": Value("done")})) == Finish(
+        "done", RunStatus.LIMITED, Ending.MAX_TOKENS
+    )
+
+
+def test_the_reply_that_uses_the_tokens_up_may_itself_be_the_answer() -> None:
+    episode = started()
+    after(episode, Replied("FINAL: 42", overdrawn=Limit.TOKENS))
+    assert after(episode, Looked({})) == Finish("42", RunStatus.LIMITED, Ending.MAX_TOKENS)
+
+
+def test_without_tokens_the_fallback_code_comes_before_the_raw_text() -> None:
+    episode = started(fallback_code="f()")
+    after(episode, Replied("just words", overdrawn=Limit.TOKENS))
+    run = after(episode, Looked({}))
+    assert isinstance(run, Run)
+    assert run.code == "f()"
+    assert after(episode, Ran("printed")) == Finish("printed", RunStatus.LIMITED, Ending.MAX_TOKENS)
+
+
+def test_replies_that_are_all_hidden_thought_end_the_episode_at_the_limit() -> None:
+    episode = started(invalid_response_limit=2)
+    dry = Replied("", finish_reason="length")
+    assert "finish_reason=length" in shown(after(episode, dry))
+    after(episode, dry)
+    assert after(episode, Looked({})) == Finish(
+        "NO_ANSWER", RunStatus.NO_ANSWER, Ending.EMPTY_REPLIES
+    )
+
+
+def test_the_same_reply_with_the_same_result_gets_advice_and_then_an_end() -> None:
+    episode = started(collapse_limit=3)
+    turn = (Replied("print(1)"), Ran("1\n"))
+    assert "same reply" not in shown(after(episode, *turn))
+    assert "same reply 2 times" in shown(after(episode, *turn))
+    assert isinstance(after(episode, *turn), Look)
+    assert after(episode, Looked({})) == Finish("1", RunStatus.LIMITED, Ending.COLLAPSED)
+
+
+def test_the_same_code_with_new_results_is_progress() -> None:
+    episode = started(collapse_limit=3)
+    for number in range(6):
+        action = after(episode, Replied("print(next(chunks))"), Ran(f"chunk {number}\n"))
+    assert isinstance(action, Ask)
+
+
+def test_printing_the_context_gets_advice_and_then_an_end() -> None:
+    episode = started(context_print_limit=2)
+    printed = Ran(FACTS.head + "y" * 9_000)
+    assert "You printed the context" in shown(after(episode, Replied("print(P)"), printed))
+    assert isinstance(after(episode, Replied("print(ctx.text)"), printed), Look)
+    assert after(episode, Looked({})) == Finish(
+        "NO_ANSWER", RunStatus.NO_ANSWER, Ending.CONTEXT_PRINTED
+    )
+
+
+def test_a_look_at_the_beginning_is_no_printing_of_the_context() -> None:
+    action = after(started(), Replied("peek()"), Ran(FACTS.head + "y" * 1_600))
+    assert "You printed the context" not in shown(action)
+
+
+# --- the door -------------------------------------------------------------------------------------
+
+
+def test_the_same_events_give_the_same_actions_again() -> None:
+    first = started(max_steps=3)
+    after(first, Replied("x = 1"), Ran("a"), Replied("words"), Replied("FINAL_VAR: x"), Looked({}))
+    again = Episode(first.rules, "Who?", FACTS)
+    for event, actions in first.log:
+        assert again.handle(event) == actions
+
+
+def test_an_event_out_of_turn_is_the_drivers_mistake() -> None:
+    episode = started()
+    with pytest.raises(ValueError, match="Ran is not expected"):
+        episode.handle(Ran())
+    finished = started()
+    after(finished, Replied("FINAL: x"))
+    with pytest.raises(ValueError, match="not expected"):
+        finished.handle(Begin())
