@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rlm_sandbox.errors import (
         IsolationUnavailable,
         NameNotFound,
+        PackageUnavailable,
         SandboxBusy,
         SandboxClosed,
         SandboxError,
@@ -30,6 +31,7 @@ __all__ = [
     "Limits",
     "NameNotFound",
     "Outcome",
+    "PackageUnavailable",
     "PythonREPL",
     "Sandbox",
     "SandboxBusy",

@@ -2,6 +2,7 @@
 
     SandboxError
     ├── IsolationUnavailable  this host cannot give the isolation asked for: says how to get it
+    ├── PackageUnavailable    a package asked for is not installed, or not as files
     ├── StartFailed           the zygote or the worker did not come up; nothing has run
     ├── SandboxClosed         the sandbox was closed; open another
     ├── SandboxBusy           another thread is using this sandbox; one step runs at a time
@@ -19,6 +20,10 @@ class SandboxError(Exception):
 
 class IsolationUnavailable(SandboxError):
     """This host cannot enforce the isolation asked for; the message names the remedy."""
+
+
+class PackageUnavailable(SandboxError):
+    """A package that the sandbox should have cannot be given to it; the message says why."""
 
 
 class StartFailed(SandboxError):

@@ -108,9 +108,10 @@ class Allowed(Struct, frozen=True, tag=True):
 
 
 class Failed(Struct, frozen=True, tag=True):
-    """The worker could not be started; nothing has run."""
+    """The zygote or the worker could not be started; nothing has run."""
 
     reason: str
+    fault: Literal["wall", "package"] = "wall"
 
 
 FromInit = Born | Died | Failed | Allowed

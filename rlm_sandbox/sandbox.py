@@ -39,7 +39,8 @@ class Sandbox:
 
     `functions` are host functions: the code calls them by name, they run in this process, several
     at once if the code has threads. `imports` is "safe" (harmless standard modules), "all" (left to
-    the kernel) or the modules that the code may import. A sandbox is used by one thread at a time;
+    the kernel) or the modules that the code may import. `packages` are import names of installed
+    packages, imported before the worker is sealed. A sandbox is used by one thread at a time;
     `close` may come from any. Raises IsolationUnavailable if the host cannot give the `isolation`
     asked for, StartFailed if no worker comes up.
     """
@@ -56,7 +57,7 @@ class Sandbox:
         self._engine = _Engine(
             limits or Limits(),
             _checked_functions(functions or {}),
-            _allowed_modules(imports),
+            _allowed_modules(imports, packages),
             Breed(isolation, tuple(packages)),
         )
         self._finalizer = weakref.finalize(self, self._engine.close)
@@ -327,18 +328,20 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _allowed_modules(imports: str | Collection[str]) -> tuple[str, ...] | None:
+def _allowed_modules(
+    imports: str | Collection[str], packages: Sequence[str]
+) -> tuple[str, ...] | None:
     if imports == "all":
         return None
     if imports == "safe":
         from rlm_sandbox.worker.imports import SAFE_MODULES
 
-        return SAFE_MODULES
+        return (*SAFE_MODULES, *packages)
     if isinstance(imports, str):
         raise ValueError(  # noqa: TRY004 - a text is the right type, this one has no meaning
             f'imports must be "safe", "all" or names of modules, not {imports!r}'
         )
-    return tuple(imports)
+    return (*imports, *packages)
 
 
 def _checked_functions(functions: Mapping[str, Callable[..., object]]) -> Functions:

@@ -129,12 +129,12 @@ def enclose_init(wall: Wall, limits: WorkerLimits) -> None:
         else:
             namespaces.enter(surroundings)
         if wall.has(Layer.MOUNT):
-            mounts.mount_scratch(limits.tmp_bytes, os.geteuid())
+            mounts.mount_scratch(limits.tmp_bytes, os.geteuid(), wall.readable)
     else:  # root: these namespaces then belong to the host's root, which the worker is not
         uid = wall.uids[wall.workers % len(wall.uids)]
         namespaces.enter(surroundings)
         if wall.has(Layer.MOUNT):
-            mounts.mount_scratch(limits.tmp_bytes, uid)
+            mounts.mount_scratch(limits.tmp_bytes, uid, wall.readable)
         privileges.become(uid)
         privileges.dumpable()
         if wall.has(Layer.USER):
@@ -160,7 +160,7 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
         grants = [(path, landlock.READ) for path in wall.readable]
         grants += [(device, landlock.READ) for device in mounts.DEVICES]
         if wall.has(Layer.MOUNT):
-            grants.append(("/tmp", landlock.WRITE))  # noqa: S108 - the private one
+            grants.append((mounts.SCRATCH, landlock.WRITE))
         landlock.restrict(grants)
     machine = os.uname().machine
     if wall.has(Layer.GATE):

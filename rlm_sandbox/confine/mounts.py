@@ -24,12 +24,18 @@ _PRIVATE = 0x40000
 _DETACH = 0x2  # for umount2
 
 _AT_RECURSIVE = 0x8000
-_AT_EMPTY_PATH = 0x1000
+_AT_FDCWD = -100
+_OPEN_TREE_CLONE = 1
+_MOVE_EMPTY = 4  # MOVE_MOUNT_F_EMPTY_PATH
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 0x1, 0x2, 0x4
 
 DEVICES = ("/dev/null", "/dev/urandom")
 
-_BASE = "/tmp"  # noqa: S108 - a folder that exists everywhere; a mount covers it in our namespace only
+SCRATCH = "/tmp"  # noqa: S108 - not the host's
+
+_BASE = "/sys"
+"""Where the new root is put together: a folder that is everywhere and holds none of the sources."""
+
 _BYTES_A_FILE = 4096
 
 
@@ -44,7 +50,7 @@ def enter_minimal_root(sources: Iterable[str]) -> None:
         _bind_read_only(source)
     for device in DEVICES:
         _bind_device(device)
-    Path(_BASE, "tmp").mkdir()
+    Path(_BASE + SCRATCH).mkdir(exist_ok=True)
     os.chdir(_BASE)
     # pivot_root(".", "."): the old root ends up on top of the new one, and is taken off
     libc.syscall(_pivot_root_number(), b".", b".", name="pivot_root")
@@ -53,11 +59,31 @@ def enter_minimal_root(sources: Iterable[str]) -> None:
     libc.mount("none", "/", None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
 
 
-def mount_scratch(size: int, owner: int) -> None:
-    """A private /tmp of `size` bytes, writable by the user id `owner`. Raises OSError."""
-    inodes = max(size // _BYTES_A_FILE, 16)
+def mount_scratch(size: int, owner: int, sources: Iterable[str]) -> None:
+    """A private /tmp of `size` bytes, writable by the user id `owner`. Raises OSError.
+
+    Those of the `sources` of the root that lie below /tmp stay where they are.
+    """
+    kept = [(path, _detached_copy(path)) for path in _outermost(sources) if _in_scratch(path)]
+    inodes = max(size // _BYTES_A_FILE, 16) + 4 * len(kept)
     options = f"size={max(size, 4096)},nr_inodes={inodes},mode=700,uid={owner},gid={owner}"
-    libc.mount("tmpfs", "/tmp", "tmpfs", _NOSUID | _NODEV | _NOEXEC, options)  # noqa: S108
+    libc.mount("tmpfs", SCRATCH, "tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
+    for path, tree in kept:
+        Path(path).mkdir(parents=True)
+        libc.syscall(
+            libc.MOVE_MOUNT, tree, b"", _AT_FDCWD, path.encode(), _MOVE_EMPTY, name="move_mount"
+        )
+        os.close(tree)
+
+
+def _in_scratch(path: str) -> bool:
+    return Path(path).is_relative_to(SCRATCH) and Path(path).is_dir()
+
+
+def _detached_copy(path: str) -> int:
+    """A mount of `path` that is nowhere yet: open_tree(2)."""
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    return libc.syscall(libc.OPEN_TREE, _AT_FDCWD, path.encode(), flags, name="open_tree")
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
@@ -84,10 +110,9 @@ def _bind_read_only(source: str) -> None:
 
 def _set_attributes(target: str, attributes: bytes) -> None:
     """mount_setattr(2), which also reaches mounts below `target`."""
-    at_fdcwd = -100
     libc.syscall(
         libc.MOUNT_SETATTR,
-        at_fdcwd,
+        _AT_FDCWD,
         os.fsencode(target),
         _AT_RECURSIVE,
         attributes,

@@ -19,10 +19,11 @@ import msgspec
 from rlm_sandbox.confine import tiers
 from rlm_sandbox.confine.lockdown import Layer
 from rlm_sandbox.confine.tiers import Tier
-from rlm_sandbox.errors import IsolationUnavailable, StartFailed
+from rlm_sandbox.errors import IsolationUnavailable, PackageUnavailable, StartFailed
+from rlm_sandbox.host.packages import Packages, find
 from rlm_sandbox.protocol import Failed, Prepared, Settings, Spawn, decode_from_zygote, encode
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 """How long a zygote may take to say that it is ready; 0.1 s is usual, packages add their own."""
 
 SCRIPT = Path(__file__).parent.parent / "worker" / "boot.py"
@@ -83,6 +84,8 @@ class Zygote:
             raise StartFailed(f"the zygote ended while it started: {said or 'it said nothing'}")
         message = decode_from_zygote(data)
         if isinstance(message, Failed):
+            if message.fault == "package":
+                raise PackageUnavailable(message.reason)
             raise LayerRefused(message.reason)
         self._socket.settimeout(None)
         self._process.stderr.close()
@@ -158,11 +161,12 @@ class Nursery:
         choices = tiers.choices(isolation)
         if (reason := tiers.unsupported(isolation)) is not None:
             raise IsolationUnavailable(reason)
+        packages = find(breed.packages)
         refusals: list[str] = []
         for choice in choices:
             tier = choice.without(breed.without)
             try:
-                zygote = Zygote(_settings(tier))
+                zygote = Zygote(_settings(tier, packages))
             except LayerRefused as refused:
                 refusals.append(f"{tier.name}: {refused}")
                 continue
@@ -188,7 +192,7 @@ class Nursery:
         self.__init__()
 
 
-def _settings(tier: Tier) -> Settings:
+def _settings(tier: Tier, packages: Packages) -> Settings:
     msgspec_file = msgspec.__file__
     assert msgspec_file is not None
     homes = (Path(__file__).parent.parent.parent, Path(msgspec_file).parent.parent)
@@ -196,6 +200,9 @@ def _settings(tier: Tier) -> Settings:
         required=tuple(sorted(tier.required)),
         used_where_possible=tuple(sorted(tier.used_where_possible)),
         import_paths=tuple(dict.fromkeys(str(home) for home in homes)),
+        packages=packages.names,
+        package_paths=packages.paths,
+        search_paths=packages.search_paths,
     )
 
 

@@ -6,6 +6,7 @@ import mmap
 import os
 import random
 import socket
+import sys
 from typing import NoReturn
 
 from rlm_sandbox import values
@@ -34,7 +35,7 @@ _NOTHING = values.encode(None)
 
 def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
     """Be the session until the controller closes the socket."""
-    random.seed()
+    _reseed()
     channel = Channel(sock)
     limits = spawn.limits
     bridge = Bridge(
@@ -56,6 +57,14 @@ def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
             channel.send(console.run(command.step, command.code))
         elif isinstance(command, Get | Set | Load | Install | Describe):
             channel.send(desk.answer(command))
+
+
+def _reseed() -> None:
+    """Give each worker random numbers of its own: libraries seeded themselves in the zygote."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
 
 
 class Desk:

@@ -39,6 +39,10 @@ PRELOADED = (
 REQUEST_BYTES = 1024 * 1024
 
 
+class PackageFailed(Exception):
+    """A package asked for raised while it was imported."""
+
+
 class Zygote:
     """Forks a worker for every request that comes through its socket."""
 
@@ -53,8 +57,11 @@ class Zygote:
         try:
             self._prepare()
             report = self._rehearse()
+        except PackageFailed as error:
+            report = Failed(str(error), "package")
         except Exception as error:  # noqa: BLE001 - whatever it is, the controller must hear of it
             report = Failed(f"{type(error).__name__}: {error}")
+        _silence_standard_error()
         self._requests.send(encode(report))
         while True:
             data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 2)
@@ -69,8 +76,10 @@ class Zygote:
     def _prepare(self) -> None:
         settings = self._settings
         sys.path += settings.search_paths
-        for name in (*PRELOADED, *settings.packages):
+        for name in PRELOADED:
             importlib.import_module(name)
+        for name in settings.packages:
+            _import_package(name)
         required = frozenset(map(Layer, settings.required))
         possible = lockdown.possible(frozenset(map(Layer, settings.used_where_possible)))
         self._wall = lockdown.prepare_zygote(required | possible, settings.package_paths)
@@ -113,6 +122,20 @@ class Zygote:
     ) -> NoReturn:
         self._requests.close()
         init.run(wall, spawn, control, session)
+
+
+def _import_package(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        raise PackageFailed(f"import {name}: {type(error).__name__}: {error}") from error
+
+
+def _silence_standard_error() -> None:
+    """What was said at the start has been said: a worker inherits no pipe to the controller."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _reap(_signal: int, _frame: object) -> None:
