@@ -145,9 +145,12 @@ def _refuse_collisions(keys: Collection[object]) -> None:
 
     Every key is compared with those of its own hash before it: half the square of their number.
     """
-    if len(keys) > SMALL_SET:
+    atoms = _ATOMS.issuperset(map(type, keys))
+    if len(keys) > SMALL_SET or not atoms:
+        # Comparing two tuples compares all that is in them: for those there is no allowance.
+        allowed = COMPARISONS_A_KEY * len(keys) + SMALL_SET**2 * atoms
         alike = Counter(map(hash, keys)).values()
-        if sum(count * count for count in alike) > COMPARISONS_A_KEY * len(keys) + SMALL_SET**2:
+        if sum(count * count for count in alike) > allowed:
             raise ValueError("too many of its keys have the same hash")
 
 

@@ -154,6 +154,7 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
     `hand_over` takes the gate's listener to the init and closes it here.
     """
     privileges.die_with_parent()
+    _open_own_streams()
     if wall.has(Layer.RLIMITS):
         rlimits.apply(limits, own_user=bool(wall.uids) or wall.has(Layer.USER))
     if wall.has(Layer.LANDLOCK):
@@ -174,3 +175,11 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
                 pid=os.getpid(),
             )
         )
+
+
+def _open_own_streams() -> None:
+    """Standard streams that no other worker has: flags and locks of shared ones would be seen."""
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)

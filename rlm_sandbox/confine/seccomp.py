@@ -30,7 +30,7 @@ _ENOSYS = errno_action(errno.ENOSYS)
 _NO_FAMILY = errno_action(errno.EAFNOSUPPORT)
 
 _HOT = """
-    read write recvfrom futex mmap munmap madvise brk mremap mprotect clock_gettime gettid getpid
+    read write recvfrom mmap munmap madvise brk mremap mprotect clock_gettime gettid getpid
     rt_sigaction rt_sigprocmask rt_sigreturn close openat newfstatat fstat lseek poll
 """
 
@@ -86,7 +86,13 @@ _FORBIDDEN_CLONE_FLAGS = (
     | 0xFF  # the signal sent at exit; 0x80 among it is NEWTIME
 )
 
-_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 1030)  # DUPFD, GETFD..SETLKW, DUPFD_CLOEXEC
+# DUPFD GETFD SETFD GETFL SETFL, SETLK SETLKW, DUPFD_CLOEXEC. Not GETLK: all workers read the same
+# library files, and it would show one the locks that another holds on them.
+_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 6, 7, 1030)
+_FUTEX_PRIVATE = 0x80
+# Waiting is harmless. Waking is for this process's own memory only (FUTEX_PRIVATE_FLAG): a futex on
+# a page of a library file is the same one in every worker that maps it.
+_FUTEX_COMMANDS = (0, 9, *(_FUTEX_PRIVATE | command for command in range(14)))  # WAIT, WAIT_BITSET
 # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _PRCTLS = (15, 16, 0x53564D41)  # SET_NAME, GET_NAME, SET_VMA (malloc names its arenas)
@@ -121,8 +127,8 @@ def wall(machine: str, *, gated: bool, private_root: bool, pid: int = 0) -> list
     files = f"{_FILES} {_MODES_AND_TIMES}" if private_root else _FILES
     allowed = [f"{_HOT} {_MEMORY_AND_TIME} {_DESCRIPTORS} {_PROCESS} {files}"]
     rules = [
+        *_argument_rules(machine),  # first: the kernel looks the plain ones up in a bitmap
         *(_rule(machine, name, ALLOW) for names in allowed for name in names.split()),
-        *_argument_rules(machine),
         *(_gated_rules(machine) if gated else _ungated_rules(machine, pid)),
         *(
             _rule(machine, name, errno_action(number))
@@ -144,6 +150,9 @@ def _argument_rules(machine: str) -> list[Rule | None]:
     to_peer = (Argument(4, (0,), whole=True),)  # no address: send(2)
     read_own_limits = (Argument(0, (0,)), Argument(2, (0,), whole=True))
     return [
+        _rule(
+            machine, "futex", ALLOW, (Argument(1, _FUTEX_COMMANDS, mask=0xFF),), otherwise=_EPERM
+        ),
         _rule(machine, "sendto", ALLOW, to_peer, otherwise=_EPERM),
         _rule(machine, "fcntl", ALLOW, (Argument(1, _FCNTL_COMMANDS),), otherwise=_EPERM),
         _rule(

@@ -202,6 +202,7 @@ class Link:
         self.worker.allow_memory(self._limits.memory + self._context_bytes)
 
     def _ask(self, request: Get | Set | Describe | Install) -> bytes:
+        self._socket.settimeout(ANSWER_SECONDS)  # it may be one that never reads
         self._send(request)
         return self._check(self._expect(Answer, ANSWER_SECONDS))
 
@@ -252,7 +253,7 @@ class Link:
         try:
             while (payload := buffer.next_frame()) is None:
                 if deadline is not None:
-                    self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+                    self._socket.settimeout(_seconds_left(deadline))
                 data = self._socket.recv(max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE)))
                 if not data:
                     raise WorkerGone("it closed its socket")
@@ -270,6 +271,14 @@ class Link:
     @property
     def idle(self) -> bool:
         return self.session.phase is Phase.IDLE
+
+
+def _seconds_left(deadline: float) -> float:
+    """Raises TimeoutError if there are none, which a peer that drips bytes would never meet."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _raising(call: Call, error: BaseException) -> Raise:

@@ -92,7 +92,8 @@ class Worker:
             status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
         except OSError:
             return 0
-        _, _, rest = status.partition("VmHWM:")
+        # from the line's start: the code chooses its own name, which comes first
+        _, _, rest = status.partition("\nVmHWM:")
         return int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
 
     def allow_memory(self, memory: int) -> None:
