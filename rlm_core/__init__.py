@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         estimate_tokens,
     )
     from rlm_core.rlm import RLM, RunResult, RunUsage
+    from rlm_core.router import ExecutionProfile, RouterConfig, RouterResult, SmartRouter
     from rlm_core.stimuli import Ending, RunStatus
     from rlm_core.trace import Trace, TraceStep
+    from rlm_core.trace_format import TraceFormatter
     from rlm_sandbox import ExecResult, Limits, PythonREPL
 
 _HOMES = {
@@ -50,8 +52,10 @@ _HOMES = {
         "estimate_tokens",
     ),
     "rlm_core.rlm": ("RLM", "RunResult", "RunUsage"),
+    "rlm_core.router": ("ExecutionProfile", "RouterConfig", "RouterResult", "SmartRouter"),
     "rlm_core.stimuli": ("Ending", "RunStatus"),
     "rlm_core.trace": ("Trace", "TraceStep"),
+    "rlm_core.trace_format": ("TraceFormatter",),
     "rlm_sandbox": ("ExecResult", "Limits", "PythonREPL"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -64,6 +68,7 @@ __all__ = [
     "ContextError",
     "Ending",
     "ExecResult",
+    "ExecutionProfile",
     "FileCache",
     "Limits",
     "MaxCostExceeded",
@@ -81,11 +86,15 @@ __all__ = [
     "RLMError",
     "RLMEvent",
     "RLMEventListener",
+    "RouterConfig",
+    "RouterResult",
     "RunCancelled",
     "RunResult",
     "RunStatus",
     "RunUsage",
+    "SmartRouter",
     "Trace",
+    "TraceFormatter",
     "TraceStep",
     "Usage",
     "estimate_tokens",

@@ -103,7 +103,7 @@ class TraceFile:
 
     def write(self, step: TraceStep) -> None:
         """Append a step and flush, so that a reader sees it while the run goes on."""
-        line = json.dumps(step.to_dict(), ensure_ascii=False).encode(errors="replace").decode()
+        line = json.dumps(step.to_dict())  # in ASCII: no reader finds more line ends in it
         with self._lock:
             if not self._file.closed:
                 self._file.write(line + "\n")
@@ -126,7 +126,7 @@ def _items(raw: str) -> list[object]:
 
 
 def _lines(raw: str) -> list[tuple[int, str]]:
-    return [(number, line) for number, line in enumerate(raw.splitlines(), 1) if line.strip()]
+    return [(number, line) for number, line in enumerate(raw.split("\n"), 1) if line.strip()]
 
 
 def _parsed(line: str, number: int) -> object:

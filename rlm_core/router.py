@@ -1,0 +1,202 @@
+"""Which way to an answer: small contexts go to the model whole, larger ones to an RLM."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from rlm_core.calls import CancelScope, call_model
+from rlm_core.config import Options
+from rlm_core.errors import ConfigError
+from rlm_core.policy import Policy, estimate_tokens
+from rlm_core.prompts import BASE_SYSTEM_PROMPT
+from rlm_core.rlm import RLM
+from rlm_core.trace import Trace, TraceStep
+from rlm_core.trace_format import TraceFormatter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.context import Context
+
+__all__ = ["ExecutionProfile", "RouterConfig", "RouterResult", "SmartRouter", "TraceFormatter"]
+
+BASELINE_SYSTEM_PROMPT = "You answer questions about a text, briefly and from the text alone."
+BASELINE_PROMPT = (
+    "Answer from this context alone. Reply NO_ANSWER when it does not hold the answer.\n\n"
+    "Context:\n{context}\n\nQuestion:\n{query}\n\nAnswer:"
+)
+
+
+class ExecutionProfile(Enum):
+    """How an RLM is set up for a kind of question."""
+
+    DETERMINISTIC_FIRST = "deterministic_first"  # search and parse by code; no subcall needed
+    SEMANTIC_BATCHES = "semantic_batches"  # understand pieces by many subcalls at once
+    HYBRID = "hybrid"  # code first, subcalls where code does not do
+    VERIFY = "verify"  # recursive subcalls, for confidence
+
+
+PROFILES: dict[ExecutionProfile, Options] = {
+    ExecutionProfile.DETERMINISTIC_FIRST: {"fallback_guard_steps": 1},
+    ExecutionProfile.SEMANTIC_BATCHES: {
+        "require_subcall_before_final": True,
+        "subcall_guard_steps": 2,
+        "parallel_subcalls": True,
+        "max_concurrent_subcalls": 8,
+    },
+    ExecutionProfile.HYBRID: {
+        "fallback_guard_steps": 2,
+        "repl_error_limit": 2,
+        "parallel_subcalls": True,
+    },
+    ExecutionProfile.VERIFY: {
+        "fallback_guard_steps": 1,
+        "recursive_subcalls": True,
+        "max_recursion_depth": 2,
+    },
+}
+_EVERY_PROFILE: Options = {"require_repl_before_final": True, "invalid_response_limit": 2}
+
+
+@dataclass(frozen=True)
+class RouterConfig:
+    """When to take which way."""
+
+    baseline_threshold: int = 8000
+    """Contexts of fewer characters go to the model whole."""
+    default_profile: ExecutionProfile = ExecutionProfile.DETERMINISTIC_FIRST
+    baseline_max_tokens: int = 512
+    baseline_system_prompt: str | None = None
+    auto_calibrate: bool = False
+    """Accepted for the sake of older programs; it has no effect."""
+
+
+@dataclass(frozen=True)
+class RouterResult:
+    """The answer and the way that was taken. `elapsed` is in seconds."""
+
+    output: str
+    trace: Trace
+    method: str
+    """ "baseline" or "rlm"."""
+    profile: ExecutionProfile
+    context_chars: int
+    tokens_used: int
+    elapsed: float | None = None
+
+
+class SmartRouter:
+    """Answers questions by the cheaper way that will do.
+
+    >>> router = SmartRouter(adapter, config=RouterConfig(baseline_threshold=8000))
+    >>> result = router.run(query, context)
+
+    `rlm_extra_kwargs` are options of `RLM` that win over those of the profile.
+    """
+
+    def __init__(
+        self,
+        adapter: ModelAdapter,
+        *,
+        subcall_adapter: ModelAdapter | None = None,
+        config: RouterConfig | None = None,
+        policy: Policy | None = None,
+        system_prompt: str | None = None,
+        fallback_code: str | None = None,
+        auto_finalize_var: str | None = None,
+        auto_finalize_reject_patterns: Sequence[str] | None = None,
+        rlm_extra_kwargs: dict[str, Any] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.adapter = adapter
+        self.config = config or RouterConfig()
+        self.policy = policy or Policy()
+        self.system_prompt = system_prompt
+        self.logger = logger or logging.getLogger("rlm_core")
+        self._options: Options = {
+            "policy": self.policy,
+            "subcall_adapter": subcall_adapter,
+            "system_prompt": system_prompt or BASE_SYSTEM_PROMPT,
+            "fallback_code": fallback_code,
+            "auto_finalize_var": auto_finalize_var,
+            "auto_finalize_reject_patterns": auto_finalize_reject_patterns,
+            "logger": self.logger,
+        }
+        self._extra = dict(rlm_extra_kwargs or {})
+
+    def run(
+        self,
+        query: str,
+        context: Context,
+        *,
+        profile: ExecutionProfile | None = None,
+        force_method: str | None = None,
+    ) -> RouterResult:
+        """The answer. `force_method` is "baseline" or "rlm". Raises what `RLM.run` raises."""
+        profile = profile or self.config.default_profile
+        method = force_method or self._method_for(context)
+        self.logger.debug("router method=%s profile=%s", method, profile.value)
+        started = time.monotonic()
+        match method:
+            case "baseline":
+                output, trace = self._baseline(query, context)
+            case "rlm":
+                output, trace = RLM(self.adapter, **self.options_for(profile)).run(query, context)
+            case _:
+                raise ConfigError(f"force_method must be 'baseline' or 'rlm', not {method!r}")
+        return RouterResult(
+            output=output,
+            trace=trace,
+            method=method,
+            profile=profile,
+            context_chars=context.len_chars(),
+            tokens_used=trace.total_tokens(),
+            elapsed=time.monotonic() - started,
+        )
+
+    def options_for(self, profile: ExecutionProfile) -> Options:
+        """The options of `RLM` for a profile: the extra ones win."""
+        merged: dict[str, Any] = {
+            **self._options,
+            **_EVERY_PROFILE,
+            **PROFILES[profile],
+            **self._extra,
+        }
+        return merged  # ty: ignore[invalid-explicit-return]
+
+    def _method_for(self, context: Context) -> str:
+        return "baseline" if context.len_chars() < self.config.baseline_threshold else "rlm"
+
+    def _baseline(self, query: str, context: Context) -> tuple[str, Trace]:
+        """One call with the whole context, on a ledger of its own. Raises PolicyError."""
+        system = self.config.baseline_system_prompt or self.system_prompt or BASELINE_SYSTEM_PROMPT
+        prompt = BASELINE_PROMPT.format(context=context.text, query=query)
+        most = self.config.baseline_max_tokens
+        name = getattr(self.adapter, "model", None)
+        ledger = self.policy.open()
+        ledger.step()
+        held = ledger.hold_for_root(estimate_tokens(system) + estimate_tokens(prompt), most, name)
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+        started = time.monotonic()
+        try:
+            reply = call_model(self.adapter, messages, most, CancelScope())
+        except BaseException:
+            ledger.give_back(held)
+            raise
+        ledger.settle(held, reply.usage, reply.model_id or name)
+        step = TraceStep(
+            step_id=1,
+            kind="baseline_call",
+            depth=0,
+            prompt_summary=f"Baseline query: {query[:100]}",
+            output=reply.text,
+            usage=reply.usage,
+            model=reply.model_id,
+            elapsed=time.monotonic() - started,
+        )
+        return reply.text.strip(), Trace([step])

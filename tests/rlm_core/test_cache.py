@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rlm_core.adapters.base import Usage
+from rlm_core.cache import CacheRecord, FileCache, cache_key
+
+RECORD = CacheRecord("reply \u00e9", Usage(1, 2, 3))
+PARTS = {
+    "adapter": "a", "model": "m", "system_prompt": "s", "max_tokens": 1, "mode": "simple",
+    "text": "t",
+}  # fmt: skip
+
+
+def test_a_reply_is_kept_across_openings(tmp_path: Path) -> None:
+    with FileCache(tmp_path / "deep" / "cache") as cache:
+        assert cache.get("k") is None
+        cache.set("k", RECORD)
+        assert cache.get("k") == RECORD
+    with FileCache(tmp_path / "deep" / "cache") as again:
+        assert again.get("k") == RECORD
+
+
+def test_looking_into_an_empty_cache_makes_no_file(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path / "cache")
+    assert cache.get("k") is None
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_reply_is_replaced_by_a_newer_one(tmp_path: Path) -> None:
+    with FileCache(tmp_path) as cache:
+        cache.set("k", RECORD)
+        cache.set("k", CacheRecord("new", Usage(0, 0, 0)))
+        assert cache.get("k") == CacheRecord("new", Usage(0, 0, 0))
+
+
+def test_a_closed_cache_opens_again_when_it_is_used(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path)
+    cache.set("k", RECORD)
+    cache.close()
+    cache.close()
+    assert cache.get("k") == RECORD
+    cache.close()
+
+
+def test_many_threads_and_two_owners_share_one_file(tmp_path: Path) -> None:
+    with FileCache(tmp_path) as one, FileCache(tmp_path) as two, ThreadPoolExecutor(8) as threads:
+        caches = [one, two] * 50
+        list(threads.map(lambda item: item[1].set(str(item[0]), RECORD), enumerate(caches)))
+        assert all(one.get(str(number)) == RECORD for number in range(100))
+
+
+def test_text_that_is_no_unicode_can_be_kept(tmp_path: Path) -> None:
+    with FileCache(tmp_path) as cache:
+        cache.set("k", CacheRecord("\ud800", Usage(0, 0, 0)))
+        assert cache.get("k") is not None
+
+
+def test_a_file_that_is_no_cache_is_an_error_and_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "replies.sqlite3").write_text("something else entirely, " * 50)
+    with FileCache(tmp_path) as cache, pytest.raises(sqlite3.DatabaseError):
+        cache.get("k")
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_the_key_changes_with_everything_that_could_change_the_reply(part: str) -> None:
+    other = {**PARTS, part: 2 if part == "max_tokens" else "other"}
+    assert cache_key(**other) != cache_key(**PARTS)  # ty: ignore[invalid-argument-type]
+    assert cache_key(**PARTS) == cache_key(**PARTS)  # ty: ignore[invalid-argument-type]
+
+
+def test_parts_of_a_key_cannot_run_into_each_other() -> None:
+    one = cache_key(**{**PARTS, "system_prompt": "ab", "text": "c"})  # ty: ignore[invalid-argument-type]
+    two = cache_key(**{**PARTS, "system_prompt": "a", "text": "bc"})  # ty: ignore[invalid-argument-type]
+    assert one != two

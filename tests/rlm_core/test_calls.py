@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rlm_core.adapters.base import ModelResponse, Usage
+from rlm_core.calls import CancelScope, Crew, call_model
+from rlm_core.errors import RunCancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPLY = ModelResponse("hi", Usage(1, 1, 2))
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+class Plain:
+    """A model with nothing but `complete`, which does what a test says."""
+
+    def __init__(self, act: Callable[[], ModelResponse]) -> None:
+        self.act = act
+
+    def complete(
+        self, messages: list[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
+    ) -> ModelResponse:
+        return self.act()
+
+
+class Submitting(Plain):
+    """A model whose calls can be cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: REPLY)
+        self.future: Future[ModelResponse] = Future()
+        self.started = threading.Event()
+
+    def submit(
+        self, messages: list[dict[str, str]], *, max_tokens: int, temperature: float
+    ) -> Future[ModelResponse]:
+        self.started.set()
+        return self.future
+
+
+def test_a_model_is_called_and_its_errors_are_raised() -> None:
+    assert call_model(Plain(lambda: REPLY), MESSAGES, 5, CancelScope()) is REPLY
+
+    def fail() -> ModelResponse:
+        raise LookupError("no such model")
+
+    with pytest.raises(LookupError, match="no such model"):
+        call_model(Plain(fail), MESSAGES, 5, CancelScope())
+
+
+def test_cancelling_ends_a_call_in_flight_for_good() -> None:
+    scope, model = CancelScope(), Submitting()
+    canceller = threading.Thread(target=lambda: model.started.wait(30) and scope.cancel())
+    canceller.start()
+    with pytest.raises(RunCancelled):
+        call_model(model, MESSAGES, 5, scope)
+    canceller.join()
+    assert model.future.cancelled()
+
+
+def test_cancelling_does_not_wait_for_a_model_that_cannot_be_cancelled() -> None:
+    scope, started, finish = CancelScope(), threading.Event(), threading.Event()
+
+    def slow() -> ModelResponse:
+        started.set()
+        finish.wait(30)
+        return REPLY
+
+    canceller = threading.Thread(target=lambda: started.wait(30) and scope.cancel())
+    canceller.start()
+    with pytest.raises(RunCancelled):
+        call_model(Plain(slow), MESSAGES, 5, scope)
+    canceller.join()
+    finish.set()
+
+
+def test_nothing_is_begun_in_a_cancelled_run() -> None:
+    scope = CancelScope()
+    scope.cancel()
+    model = Submitting()
+    with pytest.raises(RunCancelled, match="cancelled"):
+        call_model(model, MESSAGES, 5, scope)
+    assert not model.started.is_set()
+    with pytest.raises(RunCancelled), scope.stopping(list):
+        pytest.fail("a cancelled scope lets nobody in")
+
+
+def test_what_began_last_is_stopped_first() -> None:
+    scope, stopped = CancelScope(), []
+    with scope.stopping(lambda: stopped.append("outer")):
+        with scope.stopping(lambda: stopped.append("gone")):
+            pass
+        with scope.stopping(lambda: stopped.append("inner")):
+            scope.cancel()
+    assert stopped == ["inner", "outer"]
+
+
+def test_the_clock_stops_a_run_and_says_that_it_was_the_clock() -> None:
+    scope, stopped = CancelScope(), threading.Event()
+    with scope.stopping(stopped.set):
+        scope.expire_after(0.01)
+        assert stopped.wait(30)
+    assert scope.expired
+    with pytest.raises(RunCancelled, match="time is over"):
+        scope.check()
+    scope.close()
+
+
+def test_a_closed_scope_has_no_clock_left() -> None:
+    scope = CancelScope()
+    scope.expire_after(1_000)
+    scope.close()
+    assert not scope.cancelled
+
+
+def test_a_crew_does_every_item_once() -> None:
+    done: list[int] = []
+    Crew(done.append, 50, 8).run()
+    assert sorted(done) == list(range(50))
+
+
+def test_a_crew_that_fails_begins_nothing_more_and_raises_the_failure() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        raise LookupError(number)
+
+    with pytest.raises(LookupError):
+        Crew(work, 1_000, 2).run()
+    assert len(begun) <= 2

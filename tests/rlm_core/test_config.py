@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from rlm_core.adapters.fake import FakeAdapter
+from rlm_core.config import Options, SubcallOptions, configure
+from rlm_core.errors import ConfigError
+from rlm_core.policy import Policy
+from rlm_core.rlm import RLM
+
+
+def test_the_defaults_are_those_that_programs_rely_on() -> None:
+    config = configure(Options())
+    rules, subcalls = config.rules, config.subcalls
+    assert (rules.max_tokens, rules.max_steps, rules.min_steps) == (512, 40, 0)
+    assert (subcalls.max_tokens, subcalls.max_concurrent) == (256, 10)
+    assert (subcalls.recursive_max_steps, subcalls.max_depth) == (3, 2)
+    assert rules.conversation_history
+    assert rules.auto_finalize is None
+    assert not subcalls.recursive
+    assert (config.sandbox.isolation, config.sandbox.imports) == ("auto", "safe")
+
+
+def test_every_option_reaches_its_group() -> None:
+    config = configure(
+        Options(
+            policy=Policy(max_steps=7),
+            auto_finalize_var="key",
+            auto_finalize_reject_patterns=["a"],
+            auto_finalize_min_length=3,
+            system_prompt="base",
+            system_prompt_supplement="+more",
+            parallel_subcalls=True,
+            imports="all",
+            isolation="none",
+            log_truncate_code=5,
+            loop_collapse_limit=9,
+        )
+    )
+    assert config.rules.max_steps == 7
+    assert config.rules.system_prompt == "base+more"
+    assert config.rules.collapse_limit == 9
+    assert config.rules.auto_finalize is not None
+    assert config.rules.auto_finalize.variable == "key"
+    assert config.rules.auto_finalize.reject_patterns == ("a",)
+    assert config.subcalls.parallel
+    assert config.sandbox.imports == "all"
+    assert config.trace.code_chars == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"retriever": object()}, "functions="),
+        ({"doc_tools": {}}, "from_documents"),
+        ({"repl_backend": "monty"}, "repl_backend='python'"),
+        ({"repl_backend": "lisp"}, "must be 'python'"),
+        ({"max_concurrent_subcalls": 0}, "at least 1"),
+    ],
+)
+def test_what_is_not_supported_names_the_alternative(options: Options, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        configure(options)
+
+
+def test_a_mistyped_option_is_named() -> None:
+    with pytest.raises(TypeError, match="max_step"):
+        RLM(FakeAdapter(), max_step=3)
+
+
+def test_recursion_goes_as_deep_as_either_limit_allows_and_not_at_all_unasked() -> None:
+    assert SubcallOptions().deepest(Policy(max_recursion_depth=3)) == 3
+    assert SubcallOptions(recursive=True).deepest(Policy()) == 2
+    assert SubcallOptions(recursive=True).deepest(Policy(max_recursion_depth=4)) == 4

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import rlm_core
+
+SEED_NAMES = {
+    "Context", "PythonREPL", "ExecResult", "Policy", "PolicyError", "MaxStepsExceeded",
+    "MaxSubcallsExceeded", "MaxRecursionExceeded", "MaxTokensExceeded", "Trace", "TraceStep",
+    "ModelAdapter", "ModelResponse", "Usage", "FileCache", "RLM", "SmartRouter", "RouterConfig",
+    "RouterResult", "ExecutionProfile", "TraceFormatter",
+}  # fmt: skip
+LIGHT = """
+import sys, rlm_core
+heavy = {"httpx", "rlm_core.rlm", "rlm_sandbox", "msgspec", "psutil", "asyncio"} & set(sys.modules)
+assert not heavy, heavy
+import rlm_core.loop, rlm_core.reply, rlm_core.policy
+heavy = {"socket", "threading", "random", "httpx", "rlm_sandbox"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_all_is_what_can_be_imported() -> None:
+    for name in rlm_core.__all__:
+        assert getattr(rlm_core, name) is not None
+    assert sorted(rlm_core.__all__) == sorted(rlm_core._HOME)
+    assert dir(rlm_core) == sorted(rlm_core.__all__)
+    assert not hasattr(rlm_core, "no_such_name")
+
+
+def test_the_names_that_programs_import_are_there() -> None:
+    assert set(rlm_core.__all__) >= SEED_NAMES
+
+
+def test_importing_is_light_and_the_loop_touches_no_machinery() -> None:
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path[:0] = {sys.path!r}\n{LIGHT}",
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
