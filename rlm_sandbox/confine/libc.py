@@ -68,6 +68,7 @@ def unmount(target: str, flags: int) -> None:
     _checked(_libc.umount2(os.fsencode(target), flags), f"umount {target}")
 
 
-def set_hostname(name: str) -> None:
-    """sethostname(2). Raises OSError."""
+def set_names(name: str) -> None:
+    """sethostname(2) and setdomainname(2): uname(2) tells both. Raises OSError."""
     _checked(_libc.sethostname(name.encode(), len(name)), "sethostname")
+    _checked(_libc.setdomainname(name.encode(), len(name)), "setdomainname")

@@ -63,10 +63,11 @@ class _ForkInThread:
 
 
 def enter(flags: int) -> None:
-    """Move this process into new namespaces of these kinds. Raises OSError."""
-    libc.unshare(flags)
-    if flags & NEWUTS:
-        libc.set_hostname(HOSTNAME)  # the new namespace starts as a copy of the host's
+    """Move this process into new namespaces of these kinds, if any. Raises OSError."""
+    if flags:  # a container's filter refuses the call, even one that asks for nothing
+        libc.unshare(flags)
+    if flags & NEWUTS:  # the new namespace starts as a copy of the host's
+        libc.set_names(HOSTNAME)
 
 
 def enter_user(extra: int, proc: int) -> None:
