@@ -34,7 +34,9 @@ class Census:
         own = set(NURSERY.pids())
         return cls(
             frozenset(
-                child.pid for child in psutil.Process().children(recursive=True) if child.pid not in own
+                child.pid
+                for child in psutil.Process().children(recursive=True)
+                if child.pid not in own
             ),
             frozenset(
                 thread for thread in threading.enumerate() if thread.name not in LASTING_THREADS

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NESTED_GENERATORS = 4  # httpx reads a body through that many; each lets go of the next in a task
 JOIN_SECONDS = 5.0  # closing waits this long for the thread; it has nothing left to do by then
 
 
@@ -68,9 +69,17 @@ class ConnectionThread:
             self._loop.close()
 
     async def _wind_up(self) -> None:
-        in_flight = asyncio.all_tasks() - {asyncio.current_task()}
+        in_flight = _other_tasks()
         for task in in_flight:
             task.cancel()
         await asyncio.gather(*in_flight, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
+        await asyncio.get_running_loop().shutdown_asyncgens()
+        for _ in range(NESTED_GENERATORS):
+            await asyncio.sleep(0)
+            await asyncio.gather(*_other_tasks(), return_exceptions=True)
+
+
+def _other_tasks() -> set[asyncio.Task[object]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}

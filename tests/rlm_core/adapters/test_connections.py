@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
+from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError
 
 import httpx
@@ -70,6 +72,29 @@ def test_closing_closes_the_client() -> None:
     client = connections.client
     connections.close()
     assert client.is_closed
+
+
+async def count_up(ended: threading.Event) -> AsyncGenerator[int, None]:
+    try:
+        for number in itertools.count():
+            yield number
+    finally:
+        await asyncio.sleep(0)
+        ended.set()
+
+
+async def fail_while_counting(ended: threading.Event) -> None:
+    async for _ in count_up(ended):
+        raise KeyError("enough")
+
+
+def test_closing_ends_generators_that_failed_work_left_open() -> None:
+    connections = ConnectionThread(httpx.AsyncClient)
+    ended = threading.Event()
+    failure = connections.submit(fail_while_counting(ended)).exception(timeout=5)
+    assert isinstance(failure, KeyError)  # and its traceback keeps the generator alive
+    connections.close()
+    assert ended.is_set()
 
 
 def test_closing_twice_is_closing_once() -> None:
