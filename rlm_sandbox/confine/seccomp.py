@@ -11,7 +11,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 from collections.abc import Iterable
+from typing import NoReturn
 
 from rlm_sandbox.confine import bpf, libc, syscalls
 from rlm_sandbox.confine.bpf import ALLOW, USER_NOTIF, Argument, Instruction, Rule, errno_action
@@ -30,37 +32,40 @@ _ENOSYS = errno_action(errno.ENOSYS)
 _NO_FAMILY = errno_action(errno.EAFNOSUPPORT)
 
 _HOT = """
-    read write recvfrom mmap munmap madvise brk mremap mprotect clock_gettime gettid getpid
-    rt_sigaction rt_sigprocmask rt_sigreturn close openat newfstatat fstat lseek poll
+    read write recvfrom munmap madvise brk mremap mprotect gettid getpid
+    rt_sigaction rt_sigprocmask rt_sigreturn close newfstatat fstat lseek poll
 """
 
 _MEMORY_AND_TIME = """
-    msync clock_nanosleep clock_getres nanosleep gettimeofday time times getrusage getcpu
+    msync nanosleep gettimeofday time times getrusage getcpu
     sched_yield sched_getaffinity timerfd_create timerfd_settime timerfd_gettime alarm getitimer
     setitimer pause
 """
 
 _DESCRIPTORS = """
     readv writev pread64 pwrite64 close_range recvmsg ppoll select pselect6 epoll_create1 epoll_ctl
-    epoll_wait epoll_pwait epoll_pwait2 eventfd2 pipe pipe2 dup dup2 dup3 getsockname getsockopt
-    shutdown
+    epoll_wait epoll_pwait epoll_pwait2 eventfd2 pipe pipe2 dup dup2 dup3 getsockname shutdown
 """
 
 _PROCESS = """
     rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack restart_syscall exit exit_group wait4
-    waitid set_robust_list get_robust_list set_tid_address rseq membarrier arch_prctl getppid getuid
+    waitid set_robust_list set_tid_address rseq membarrier arch_prctl getppid getuid
     geteuid getgid getegid getresuid getresgid getgroups getpgrp getpgid getsid uname umask
     getrandom getrlimit
 """
 
-_FILES = """
-    getcwd chdir fchdir open creat access faccessat faccessat2 stat lstat statx statfs fstatfs
-    readlink readlinkat getdents getdents64 mkdir mkdirat rmdir unlink unlinkat rename renameat
-    renameat2 link linkat symlink symlinkat truncate ftruncate fallocate fsync fdatasync fadvise64
+_LOOKING_AT_FILES = """
+    getcwd chdir fchdir access faccessat faccessat2 stat lstat statx statfs fstatfs readlink
+    readlinkat getdents getdents64 fadvise64
 """
 
-_MODES_AND_TIMES = "chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat"
-"""Allowed on a private root only: Landlock does not cover them, they would reach files outside."""
+_CHANGING_FILES = """
+    open openat creat mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat
+    symlink symlinkat truncate ftruncate fallocate fsync fdatasync
+    chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat
+"""
+"""Allowed on a private root only. Elsewhere there is nothing that the code may write, and Landlock
+does not keep it from all of this: modes and times never, truncation before ABI 3 (Linux 6.2)."""
 
 _FAILING = {
     errno.ENOSYS: "clone3 mbind set_mempolicy get_mempolicy sendfile copy_file_range",
@@ -95,6 +100,15 @@ _FUTEX_PRIVATE = 0x80
 _FUTEX_COMMANDS = (0, 9, *(_FUTEX_PRIVATE | command for command in range(14)))  # WAIT, WAIT_BITSET
 # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+_WRITING = 0o3 | os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE & ~os.O_DIRECTORY)
+"""Flags of open(2): all of them 0 is to read, and changes nothing."""
+_SOCKET_OPTIONS = (3, 4, 7, 8, 30, 38, 39)
+"""TYPE ERROR SNDBUF RCVBUF ACCEPTCONN PROTOCOL DOMAIN. Not PEERCRED, PEERGROUPS and PEERPIDFD: the
+session socket's peer is the controller."""
+_SOL_SOCKET = 1
+_MAP_HUGETLB = 0x40000
+_OTHERS_CLOCK = 0x80000000
+"""Set in a clock id that names a process or a descriptor: a negative one."""
 _PRCTLS = (15, 16, 0x53564D41)  # SET_NAME, GET_NAME, SET_VMA (malloc names its arenas)
 _AF_UNIX, _SOCK_STREAM = 1, 1
 
@@ -124,11 +138,13 @@ def wall(machine: str, *, gated: bool, private_root: bool, pid: int = 0) -> list
     `gated`: the gate is below it, and decides on forks and signals; otherwise there are no forks
     and signals reach only `pid`, the process itself. `private_root`: its file system is its own.
     """
-    files = f"{_FILES} {_MODES_AND_TIMES}" if private_root else _FILES
-    allowed = [f"{_HOT} {_MEMORY_AND_TIME} {_DESCRIPTORS} {_PROCESS} {files}"]
+    allowed = f"{_HOT} {_MEMORY_AND_TIME} {_DESCRIPTORS} {_PROCESS} {_LOOKING_AT_FILES}"
+    if private_root:
+        allowed += _CHANGING_FILES
     rules = [
         *_argument_rules(machine),  # first: the kernel looks the plain ones up in a bitmap
-        *(_rule(machine, name, ALLOW) for names in allowed for name in names.split()),
+        *(() if private_root else _reading_rules(machine)),
+        *(_rule(machine, name, ALLOW) for name in allowed.split()),
         *(_gated_rules(machine) if gated else _ungated_rules(machine, pid)),
         *(
             _rule(machine, name, errno_action(number))
@@ -149,7 +165,24 @@ def _argument_rules(machine: str) -> list[Rule | None]:
     stream = (Argument(0, (_AF_UNIX,)), Argument(1, (_SOCK_STREAM,), mask=0xF))
     to_peer = (Argument(4, (0,), whole=True),)  # no address: send(2)
     read_own_limits = (Argument(0, (0,)), Argument(2, (0,), whole=True))
+    harmless_option = (Argument(1, (_SOL_SOCKET,)), Argument(2, _SOCKET_OPTIONS))
+    no_clock = errno_action(errno.EINVAL)
+    own_clock = (Argument(0, (0,), mask=_OTHERS_CLOCK),)
+    small_pages = (Argument(3, (0,), mask=_MAP_HUGETLB),)
     return [
+        # huge pages of the host's pool would count as nobody's memory
+        _rule(machine, "mmap", ALLOW, small_pages, otherwise=errno_action(errno.ENOMEM)),
+        *(
+            _rule(machine, name, ALLOW, own_clock, otherwise=no_clock)
+            for name in ("clock_gettime", "clock_getres", "clock_nanosleep")
+        ),
+        _rule(
+            machine,
+            "getsockopt",
+            ALLOW,
+            harmless_option,
+            otherwise=errno_action(errno.ENOPROTOOPT),
+        ),
         _rule(
             machine, "futex", ALLOW, (Argument(1, _FUTEX_COMMANDS, mask=0xFF),), otherwise=_EPERM
         ),
@@ -161,6 +194,15 @@ def _argument_rules(machine: str) -> list[Rule | None]:
         _rule(machine, "socketpair", ALLOW, stream, otherwise=_NO_FAMILY),
         _rule(machine, "prlimit64", ALLOW, read_own_limits, otherwise=_EPERM),
         _rule(machine, "prctl", ALLOW, (Argument(0, _PRCTLS),), otherwise=_EPERM),
+    ]
+
+
+def _reading_rules(machine: str) -> list[Rule | None]:
+    """Opening files where the file system is the host's."""
+    denied = errno_action(errno.EACCES)
+    return [
+        _rule(machine, name, ALLOW, (Argument(at, (0,), mask=_WRITING),), otherwise=denied)
+        for name, at in (("open", 1), ("openat", 2))
     ]
 
 
@@ -222,15 +264,25 @@ def offers_listener() -> bool:
 
     Found out by a child that tries it.
     """
-    child = os.fork()
-    if child == 0:
-        try:
-            libc.prctl(_PR_SET_NO_NEW_PRIVS, 1)
-            install_with_listener(gate(os.uname().machine))
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(child, 0)[1] == 0
+    # a handler of SIGCHLD may collect every child that it finds: it has to wait
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        child = os.fork()
+        if child == 0:
+            _try_a_listener()
+        return os.waitpid(child, 0)[1] == 0
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _try_a_listener() -> NoReturn:
+    status = 1
+    try:
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        install_with_listener(gate(os.uname().machine))
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def _install(program: Iterable[Instruction], flags: int) -> int:
