@@ -101,17 +101,18 @@ def cut(text, bounds, place):
 def closeness(passage, terms, weights):
     """(weight, line) of two neighbouring lines and the terms in them; pairs count extra."""
     regexes = [pattern(term) for term in terms]
-    lines, best = passage.splitlines(), (0.0, "")
+    lines, best = passage.splitlines(), (0.0, 0.0, "")
     for first, second in zip(lines, [*lines[1:], ""], strict=True):
-        both, score, last = f"{first} {second}".lower(), 0.0, None
+        both, score, alone, last = f"{first} {second}".lower(), 0.0, 0.0, None
         for regex, weight in zip(regexes, weights, strict=True):
             match = regex.search(both)
             score += weight if match else 0.0
+            alone += weight if match and match.start() < len(first) else 0.0
             if match and last and 0 < match.start() - last.end() <= 3:
                 score += 0.5 * weight
             last = match
-        best = max(best, (score, first))
-    return best
+        best = max(best, (score, alone, first))
+    return best[0], best[2]
 
 
 def choose(answers, numeric):
