@@ -99,7 +99,7 @@ class Console:
         if len(lines) == 1 and ";" not in code:
             try:  # the common short line: one compilation, which echoes an expression by itself
                 single = compile(lines[0].strip() + "\n", name, "single")
-            except SyntaxError:
+            except (SyntaxError, MemoryError):
                 pass  # say it below, with the code as it was given
             else:
                 exec(single, self.namespace)  # noqa: S102 - it is what this process is for
@@ -118,7 +118,10 @@ class Console:
 
 def _split(code: str, name: str) -> tuple[CodeType, CodeType | None]:
     """The cell, and its last expression if that is how it ends."""
-    tree = ast.parse(code, name)
+    try:
+        tree = ast.parse(code, name)
+    except MemoryError:  # the parser's word for its own stack: no limit of the session is reached
+        raise RecursionError("the code is nested too deeply to be compiled") from None
     last = None
     if tree.body and isinstance(expression := tree.body[-1], ast.Expr):
         del tree.body[-1]
