@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import rlm_core
 from rlm_core.cli import Exit, main
 from rlm_sandbox.errors import IsolationUnavailable
 from tests.rlm_core.adapters.chat_server import ChatServer, Hang, Reply, chat, json_reply
@@ -36,8 +37,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("LLM_", "OPENAI_")) and name.lower() not in PROXIES
     }
-    root = Path(__file__).parents[3]
-    return kept | {"PYTHONPATH": f"{root}", "XDG_CACHE_HOME": f"{home}/.cache"} | more
+    packages = Path(rlm_core.__file__).parents[1]
+    return kept | {"PYTHONPATH": f"{packages}", "XDG_CACHE_HOME": f"{home}/.cache"} | more
 
 
 def rlm(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
