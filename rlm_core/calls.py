@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from rlm_core.errors import RunCancelled
@@ -77,18 +78,63 @@ class CancelScope:
         self.cancel()
 
 
+class CallThreads:
+    """Threads for work that may have to be left to itself; they are used again while idle.
+
+    No pool of the standard library will do: it waits for its threads when the program ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: set[threading.Thread] = set()
+        self._busy: set[threading.Thread] = set()
+        self._promised = 0  # work that was given out and not begun
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Do this in a thread, at once. It must not raise."""
+        with self._lock:
+            self._promised += 1
+            if self._promised > len(self._threads) - len(self._busy):
+                thread = threading.Thread(target=self._serve, name="rlm-call", daemon=True)
+                self._threads.add(thread)
+                thread.start()
+        self._work.put(work)
+
+    def close(self) -> None:
+        """End the idle threads; one that is still at work ends when its work does."""
+        with self._lock:
+            idle = self._threads - self._busy if not self._promised else set()
+            for _ in self._threads:
+                self._work.put(None)
+        for thread in idle:
+            thread.join()
+
+    def _serve(self) -> None:
+        me = threading.current_thread()
+        while (work := self._work.get()) is not None:
+            with self._lock:
+                self._promised -= 1
+                self._busy.add(me)
+            work()
+            with self._lock:
+                self._busy.discard(me)
+
+
 def call_model(
-    adapter: ModelAdapter, messages: Sequence[dict[str, str]], max_tokens: int, scope: CancelScope
+    adapter: ModelAdapter,
+    messages: Sequence[dict[str, str]],
+    max_tokens: int,
+    scope: CancelScope,
+    threads: CallThreads,
 ) -> ModelResponse:
     """The model's reply. Raises what the adapter raises, and RunCancelled when stopped.
 
     An adapter with a `submit` that returns a future is cancelled for good; any other is called in
-    a thread of its own, which is left to itself when the run is stopped.
+    one of the threads, which is left to itself when the run is stopped.
     """
-    submit: object = getattr(adapter, "submit", None)
-    sent = [dict(message) for message in messages]
     scope.check()
-    future = _submitted(adapter, submit, sent, max_tokens)
+    future = _submitted(adapter, [dict(message) for message in messages], max_tokens, threads)
     try:
         with scope.stopping(future.cancel):
             return future.result()
@@ -101,68 +147,75 @@ def call_model(
 
 
 def _submitted(
-    adapter: ModelAdapter, submit: object, messages: list[dict[str, str]], max_tokens: int
+    adapter: ModelAdapter, messages: list[dict[str, str]], max_tokens: int, threads: CallThreads
 ) -> Future[ModelResponse]:
+    submit: object = getattr(adapter, "submit", None)
     if callable(submit):
         started: object = submit(messages, max_tokens=max_tokens, temperature=0.0)
         if isinstance(started, Future):
             return started
-    future: Future[ModelResponse] = Future()
-    thread = threading.Thread(
-        target=_complete, args=(future, adapter, messages, max_tokens), daemon=True
-    )
-    thread.start()
-    return future
+    call = _Call(adapter, messages, max_tokens)
+    threads.start(call)
+    return call.future
 
 
-def _complete(
-    future: Future[ModelResponse],
-    adapter: ModelAdapter,
-    messages: list[dict[str, str]],
-    max_tokens: int,
-) -> None:
-    """Call the model in this thread; nobody may be waiting for it any more."""
-    with suppress(InvalidStateError):
-        try:
-            future.set_result(adapter.complete(messages, max_tokens=max_tokens, temperature=0.0))
-        except InvalidStateError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
-            future.set_exception(error)
+class _Call:
+    """A call of a model, to be made in another thread."""
+
+    def __init__(
+        self, adapter: ModelAdapter, messages: list[dict[str, str]], max_tokens: int
+    ) -> None:
+        self.future: Future[ModelResponse] = Future()
+        self._adapter = adapter
+        self._messages = messages
+        self._max_tokens = max_tokens
+
+    def __call__(self) -> None:
+        """Make the call; nobody may be waiting for it any more."""
+        with suppress(InvalidStateError):
+            try:
+                reply = self._adapter.complete(
+                    self._messages, max_tokens=self._max_tokens, temperature=0.0
+                )
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                self.future.set_exception(error)
+            else:
+                self.future.set_result(reply)
 
 
 class Crew:
-    """Threads that work through numbered items together; the first to fail may stop the others."""
+    """Threads that work through numbered items together; the first to fail stops the others."""
 
-    def __init__(self, work: Callable[[int], None], count: int, threads: int) -> None:
+    def __init__(self, work: Callable[[int], None], count: int, size: int) -> None:
         self._work = work
         self._left = iter(range(count))
+        self._size = min(count, size)
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._run, daemon=True) for _ in range(min(count, threads))
-        ]
+        self._done = threading.Semaphore(0)
 
-    def run(self) -> None:
-        """Work until nothing is left. Raises the first failure, once every thread has stopped."""
-        for thread in self._threads:
-            thread.start()
+    def run(self, threads: CallThreads) -> None:
+        """Work until nothing is left. Raises the first failure, once every member has stopped."""
+        for _ in range(self._size):
+            threads.start(self._serve)
         try:
-            for thread in self._threads:
-                thread.join()
+            for _ in range(self._size):
+                self._done.acquire()
         except BaseException as error:  # Ctrl-C: the others must not begin another item
             self._failure = self._failure or error
             raise
         if self._failure is not None:
             raise self._failure
 
-    def _run(self) -> None:
-        while self._failure is None:
-            with self._lock:
-                number = next(self._left, None)
-            if number is None:
-                return
-            try:
+    def _serve(self) -> None:
+        try:
+            while self._failure is None:
+                with self._lock:
+                    number = next(self._left, None)
+                if number is None:
+                    return
                 self._work(number)
-            except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-                self._failure = self._failure or error
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._failure = self._failure or error
+        finally:
+            self._done.release()

@@ -54,7 +54,10 @@ def read_file(path: Path) -> str:
     try:
         if not path.is_file():
             raise ContextError(f"{path}: {_what_it_is(path)}")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(BINARY_PROBE_BYTES)
+            _refuse_binary(head, str(path))  # before the rest of it is read
+            data = head + file.read()
     except OSError as error:
         raise ContextError(f"{path}: cannot be read: {error.strerror}") from error
     return decode(data, str(path))
@@ -62,8 +65,7 @@ def read_file(path: Path) -> str:
 
 def decode(data: bytes, name: str) -> str:
     """UTF-8 bytes as text, without a byte order mark; `name` is for the ContextError."""
-    if b"\0" in data[:BINARY_PROBE_BYTES]:
-        raise ContextError(f"{name}: a binary file; convert it to text first")
+    _refuse_binary(data[:BINARY_PROBE_BYTES], name)
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -71,6 +73,11 @@ def decode(data: bytes, name: str) -> str:
             f"{name}: not UTF-8 (byte 0x{data[error.start]:02x} at offset {error.start}); convert "
             "it first, for example: iconv -f LATIN1 -t UTF-8"
         ) from error
+
+
+def _refuse_binary(head: bytes, name: str) -> None:
+    if b"\0" in head:
+        raise ContextError(f"{name}: a binary file; convert it to text first")
 
 
 def _as_sequence(paths: object) -> Sequence[str | os.PathLike[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rlm_core.adapters.base import prompt_text
 from rlm_core.calls import call_model
-from rlm_core.conversation import ContextFacts
+from rlm_core.conversation import ContextFacts, tokens_in
 from rlm_core.errors import RunCancelled
 from rlm_core.loop import Episode
 from rlm_core.policy import (
@@ -16,7 +16,6 @@ from rlm_core.policy import (
     MaxSecondsExceeded,
     MaxStepsExceeded,
     PolicyError,
-    estimate_tokens,
 )
 from rlm_core.stimuli import (
     Ask,
@@ -38,6 +37,7 @@ from rlm_sandbox.errors import SandboxClosed
 if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter, ModelResponse
     from rlm_core.context import Context
+    from rlm_core.ledger import Reservation
     from rlm_core.rules import EpisodeRules
     from rlm_core.session import CellReport, Session
     from rlm_core.stimuli import Action, Event
@@ -77,6 +77,8 @@ class EpisodeDriver:
         event: Event = Begin()
         while True:
             action = self._prepared(self.episode.handle(event))
+            if isinstance(event, Replied):
+                self._tree.diagnostics.reading(self.episode.reply, event, self.episode.step)
             match action:
                 case Ask():
                     event = self._ask(action)
@@ -99,34 +101,41 @@ class EpisodeDriver:
         return actions[-1]
 
     def _ask(self, ask: Ask) -> Replied | Refused:
-        ledger, task = self._tree.ledger, self._task
-        prompt_tokens = sum(estimate_tokens(message["content"]) for message in ask.messages)
-        name = self._tree.model_name(task.adapter)
+        tree = self._tree
+        name = tree.model_name(self._task.adapter)
         try:
-            if ask.purpose == "step":
-                ledger.step()
-            held = ledger.hold_for_root(prompt_tokens, ask.max_tokens, name, subcall=task.level > 0)
+            held = self._hold(ask, name)
         except PolicyError as error:
             return Refused(limit_of(error))
+        tree.diagnostics.request(ask.messages, ask.max_tokens, self.episode.step)
         started = time.monotonic()
         try:
-            reply = call_model(task.adapter, ask.messages, ask.max_tokens, self._tree.scope)
-        except RunCancelled:
-            ledger.give_back(held)
-            if self._tree.scope.expired:
+            reply = call_model(
+                self._task.adapter, ask.messages, ask.max_tokens, tree.scope, tree.threads
+            )
+        except BaseException as error:
+            tree.ledger.give_back(held)
+            if isinstance(error, RunCancelled) and tree.scope.expired:
                 return Refused(Limit.SECONDS)
             raise
-        except BaseException:
-            ledger.give_back(held)
-            raise
-        ledger.settle(held, reply.usage, reply.model_id or name)
+        tree.ledger.settle(held, reply.usage, reply.model_id or name)
+        tree.diagnostics.response(reply, self.episode.step)
         self._record_reply(ask, reply, time.monotonic() - started)
-        overdrawn = ledger.overdrawn()
+        overdrawn = tree.ledger.overdrawn()
         reason = (reply.meta or {}).get("finish_reason")
         return Replied(
             reply.text,
             finish_reason=reason if isinstance(reason, str) else None,
             overdrawn=None if overdrawn is None else limit_of(overdrawn),
+        )
+
+    def _hold(self, ask: Ask, name: str | None) -> Reservation:
+        """Take a step and hold what its call may use. Raises PolicyError."""
+        ledger = self._tree.ledger
+        if ask.purpose == "step":
+            ledger.step()
+        return ledger.hold_for_root(
+            tokens_in(ask.messages), ask.max_tokens, name, subcall=self._task.level > 0
         )
 
     def _run(self, run: Run) -> Ran:

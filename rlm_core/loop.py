@@ -128,7 +128,8 @@ class Episode:
         self._conversation = Conversation(rules, query, facts)
         self._phase: Phase = Ready()
         self._feedback = Feedback()
-        self._reply: Reply | None = None
+        self.reply: Reply | None = None
+        """The last reply, as it was read."""
         self._text = ""
         self._stdout = ""
         self._ran_code = False
@@ -176,18 +177,18 @@ class Episode:
 
     def _on_reply(self, reply: Replied) -> Action:
         self._conversation.hear(reply.text)
-        previous, self._reply, self._text = self._reply, parse_reply(reply.text), reply.text
+        previous, self.reply, self._text = self.reply, parse_reply(reply.text), reply.text
         if reply.overdrawn is not None:
             return self._end(_ENDING_OF[reply.overdrawn])
-        self._empty = self._empty + 1 if _ran_dry(self._reply, reply.finish_reason) else 0
+        self._empty = self._empty + 1 if _ran_dry(self.reply, reply.finish_reason) else 0
         if self._empty and self._empty == self.rules.invalid_response_limit:
             return self._end(Ending.EMPTY_REPLIES)
-        match self._reply:
+        match self.reply:
             case Code() as code:
                 return self._run(code)
             case Final() | FinalVar() as final:
                 return self._on_final(final)
-            case Neither(Why.PLAN, text) if previous == self._reply:
+            case Neither(Why.PLAN, text) if previous == self.reply:
                 return self._on_final(Final(text))  # it insists: so it is the answer
             case Neither(why):
                 error = verdict.invalid_reply(why, reply.text, reply.finish_reason)
@@ -359,7 +360,7 @@ class Episode:
     def _end(self, ending: Ending) -> Action:
         """Something stops the episode: look for the best answer there is."""
         fallback = None if self._fallback_used else self.rules.fallback_code
-        attempts = salvage.plan(ending, self.rules, self._reply, self._text, fallback=fallback)
+        attempts = salvage.plan(ending, self.rules, self.reply, self._text, fallback=fallback)
         self._plan = deque(attempts)
         return self._salvage(ending)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 import time
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from rlm_core.cache import FileCache
 from rlm_core.calls import CancelScope
 from rlm_core.config import Config, Options, configure
 from rlm_core.context import Context
+from rlm_core.diagnostics import Diagnostics
 from rlm_core.errors import ConfigError
 from rlm_core.events import RLMEvent
 from rlm_core.extensions import Extensions
@@ -95,6 +94,8 @@ class RLM:
 
     async def arun_result(self, query: str, context: Context | None = None) -> RunResult:
         """`run_result` for asyncio. Cancelling the task stops calls in flight and running code."""
+        import asyncio
+
         scope = CancelScope()
         run = asyncio.ensure_future(asyncio.to_thread(self._run, query, context, scope))
         try:
@@ -109,9 +110,11 @@ class RLM:
     def _run(self, query: str, context: Context | None, scope: CancelScope) -> RunResult:
         if context is None:
             raise ConfigError("run needs a context: RLM.run(query, Context.from_text(text))")
+        diagnostics = Diagnostics(self.logger, enabled=self.config.diagnostics)
         extensions = Extensions(
-            self.config.functions, self.config.extensions, self, self._log_diagnostic
+            self.config.functions, self.config.extensions, self, diagnostics.log
         )
+        diagnostics.run(self._models.root, self._models.sub)
         tree = RunTree(
             self.config,
             self._models,
@@ -119,6 +122,7 @@ class RLM:
             listener=self.event_listener,
             extensions=extensions,
             scope=scope,
+            diagnostics=diagnostics,
         )
         try:
             return self._finished(tree, query, context)
@@ -139,11 +143,6 @@ class RLM:
         self.logger.info("final answer=%s", finish.answer)
         tree.recorder.tell(RLMEvent("run_finished", query=query, output=finish.answer))
         return _result(tree, finish, time.monotonic() - started)
-
-    def _log_diagnostic(self, label: str, details: object = None) -> None:
-        if self.config.diagnostics:
-            shown = json.dumps(details, default=str, sort_keys=True)
-            self.logger.debug("%s=%s", label, shown)
 
 
 def _result(tree: RunTree, finish: Finish, seconds: float) -> RunResult:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from rlm_core.calls import CancelScope, call_model
+from rlm_core.calls import CallThreads, CancelScope, call_model
 from rlm_core.config import Options
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy, estimate_tokens
@@ -183,11 +183,14 @@ class SmartRouter:
         held = ledger.hold_for_root(estimate_tokens(system) + estimate_tokens(prompt), most, name)
         messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
         started = time.monotonic()
+        threads = CallThreads()
         try:
-            reply = call_model(self.adapter, messages, most, CancelScope())
+            reply = call_model(self.adapter, messages, most, CancelScope(), threads)
         except BaseException:
             ledger.give_back(held)
             raise
+        finally:
+            threads.close()
         ledger.settle(held, reply.usage, reply.model_id or name)
         step = TraceStep(
             step_id=1,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Protocol
 
-from rlm_core import context as context_module
 from rlm_core.stimuli import Value
 from rlm_sandbox.errors import NameNotFound, SandboxClosed, SessionLost, ValueRefused
 
@@ -187,13 +185,17 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 @cache
 def guest_source() -> str:
     """The source of `guest`, which runs inside the worker and cannot be imported here."""
-    return resources.files("rlm_core").joinpath("guest.py").read_text(encoding="utf-8")
+    return _source_of("guest.py")
 
 
 @cache
 def context_source() -> str:
     """The source of `context`, which runs inside the worker too."""
-    return inspect.getsource(context_module)
+    return _source_of("context.py")
+
+
+def _source_of(file: str) -> str:
+    return resources.files("rlm_core").joinpath(file).read_text(encoding="utf-8")
 
 
 def _consecutive(lengths: list[int]) -> list[int]:

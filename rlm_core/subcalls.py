@@ -104,7 +104,8 @@ class Subcalls:
         if len(requests) == 1:
             work(0)
         else:
-            Crew(work, len(requests), self._tree.config.subcalls.max_concurrent).run()
+            most = self._tree.config.subcalls.max_concurrent
+            Crew(work, len(requests), most).run(self._tree.threads)
         return results
 
     def answer_item(self, request: Request, *, strict: bool) -> dict[str, str]:
@@ -223,7 +224,7 @@ class Subcalls:
         ]
         try:
             with tree.slots:
-                reply = call_model(adapter, messages, request.max_tokens, tree.scope)
+                reply = call_model(adapter, messages, request.max_tokens, tree.scope, tree.threads)
         except BaseException:
             tree.ledger.give_back(held)
             raise

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rlm_core.calls import CancelScope
+from rlm_core.calls import CallThreads, CancelScope
 from rlm_core.context import Context
 from rlm_core.driver import EpisodeDriver, Task
 from rlm_core.recorder import Recorder
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter
     from rlm_core.cache import CacheRecord, FileCache
     from rlm_core.config import Config
+    from rlm_core.diagnostics import Diagnostics
     from rlm_core.events import RLMEventListener
     from rlm_core.extensions import Extensions
     from rlm_core.session import Box
@@ -68,10 +69,13 @@ class RunTree:
         listener: RLMEventListener | None,
         extensions: Extensions,
         scope: CancelScope,
+        diagnostics: Diagnostics,
     ) -> None:
         self.config = config
         self.models = models
         self.scope = scope
+        self.threads = CallThreads()
+        self.diagnostics = diagnostics
         self.ledger = config.policy.open()
         self.deepest = config.subcalls.deepest(config.policy)
         self.slots = threading.BoundedSemaphore(config.subcalls.max_concurrent)
@@ -138,8 +142,9 @@ class RunTree:
             self._cache.set(key, record)
 
     def close(self) -> None:
-        """Stop the clock and close the trace file."""
+        """Stop the clock, end idle threads and close the trace file."""
         self.scope.close()
+        self.threads.close()
         if self._file is not None:
             self._file.close()
 

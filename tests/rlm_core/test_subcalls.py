@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from rlm_core.adapters.base import Usage
 from rlm_core.cache import FileCache
 from rlm_core.calls import CancelScope
 from rlm_core.config import Options, configure
+from rlm_core.diagnostics import Diagnostics
 from rlm_core.errors import RunCancelled
 from rlm_core.extensions import Extensions
 from rlm_core.policy import MaxRecursionExceeded, MaxTokensExceeded, Policy
@@ -36,6 +38,7 @@ class Host:
             listener=None,
             extensions=Extensions({}, None, None, nothing),
             scope=self.scope,
+            diagnostics=Diagnostics(logging.getLogger("test"), enabled=False),
         )
         self.subcalls = Subcalls(self.tree, level=0, parent_id=None)
 
