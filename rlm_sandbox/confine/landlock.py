@@ -6,6 +6,7 @@ it forks or starts later. Kernel documentation: userspace-api/landlock.rst.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -37,6 +38,7 @@ _FS_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16, 6: 16, 7: 16}
 
 _NET_RIGHTS = 0b11  # bind and connect TCP, from ABI 4
 _SCOPES = 0b11  # abstract UNIX sockets and signals, from ABI 6
+_NO_LOG = 0b101  # LOG_SAME_EXEC_OFF and LOG_SUBDOMAINS_OFF, from ABI 7: hostile code could flood it
 
 NEWEST_KNOWN_ABI = max(_FS_RIGHTS_BY_ABI)
 
@@ -57,6 +59,8 @@ def restrict(grants: Iterable[tuple[str, int]]) -> None:
     A path that does not exist is left out: what is not there need not be granted.
     """
     known = min(abi(), NEWEST_KNOWN_ABI)
+    if known == 0:
+        raise OSError(errno.ENOSYS, "landlock: this kernel has none, or it is turned off")
     handled = (1 << _FS_RIGHTS_BY_ABI[known]) - 1
     attributes = struct.pack(
         "=QQQ", handled, _NET_RIGHTS if known >= 4 else 0, _SCOPES if known >= 6 else 0
@@ -68,7 +72,8 @@ def restrict(grants: Iterable[tuple[str, int]]) -> None:
     try:
         for path, rights in grants:
             _grant(ruleset, path, rights & handled)
-        libc.syscall(libc.LANDLOCK_RESTRICT_SELF, ruleset, 0, name="landlock_restrict_self")
+        flags = _NO_LOG if known >= 7 else 0
+        libc.syscall(libc.LANDLOCK_RESTRICT_SELF, ruleset, flags, name="landlock_restrict_self")
     finally:
         os.close(ruleset)
 

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from rlm_sandbox.confine import (
@@ -23,37 +22,10 @@ from rlm_sandbox.confine import (
     privileges,
     rlimits,
     seccomp,
+    selftest,
 )
+from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.protocol import WorkerLimits
-
-
-class Layer(StrEnum):
-    """One part of the wall that can be there or not."""
-
-    USER = "user"  # a user namespace: no capability outside of it
-    PID = "pid"  # a pid namespace: no process outside of it
-    MOUNT = "mount"  # a mount namespace with the minimal root and a private /tmp
-    NET = "net"
-    IPC = "ipc"
-    UTS = "uts"
-    CGROUP_VIEW = "cgroup-view"  # a cgroup namespace
-    UID = "uid"  # a user id of the worker's own, where we are root
-    RLIMITS = "rlimits"
-    CAPABILITIES = "capabilities"  # none left
-    NO_NEW_PRIVS = "no-new-privs"
-    NOT_DUMPABLE = "not-dumpable"
-    LANDLOCK = "landlock"
-    SECCOMP = "seccomp"
-    GATE = "gate"  # a trusted process decides on every fork and signal
-    CGROUP = "cgroup"  # memory and processes are counted and bounded by the kernel
-
-
-NAMESPACES = frozenset(
-    {
-        *(Layer.USER, Layer.PID, Layer.MOUNT, Layer.NET),
-        *(Layer.IPC, Layer.UTS, Layer.CGROUP_VIEW),
-    }
-)
 
 _FLAGS = {
     Layer.MOUNT: namespaces.NEWNS,
@@ -91,12 +63,24 @@ def prepare_zygote(layers: frozenset[Layer], packages: Iterable[str]) -> Wall:
     if wall.has(Layer.UID):
         wall.uids = privileges.spare_uids() or range(0)
     if wall.has(Layer.MOUNT):
-        if os.geteuid() == 0:
+        if privileges.holds(privileges.CAP_SYS_ADMIN):
             namespaces.enter(namespaces.NEWNS)
         else:
+            _be_ordinary(wall)
             namespaces.enter_user(namespaces.NEWNS, wall.proc)
         mounts.enter_minimal_root(readable)
     return wall
+
+
+def _be_ordinary(wall: Wall) -> None:
+    """The root of a container may not mount; an ordinary user may, in a user namespace.
+
+    So it becomes one, for all its workers: each has a user namespace, which counts for itself.
+    """
+    if wall.uids:
+        privileges.become(wall.uids[os.getpid() % len(wall.uids)])
+        privileges.dumpable()
+        wall.uids, wall.layers = range(0), wall.layers - {Layer.UID}
 
 
 def possible(layers: frozenset[Layer]) -> frozenset[Layer]:
@@ -135,6 +119,8 @@ def enclose_init(wall: Wall, limits: WorkerLimits) -> None:
         namespaces.enter(surroundings)
         if wall.has(Layer.MOUNT):
             mounts.mount_scratch(limits.tmp_bytes, uid, wall.readable)
+        if wall.has(Layer.CAPABILITIES):
+            privileges.bound_capabilities()
         privileges.become(uid)
         privileges.dumpable()
         if wall.has(Layer.USER):
@@ -161,8 +147,9 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
         grants = [(path, landlock.READ) for path in wall.readable]
         grants += [(device, landlock.READ) for device in mounts.DEVICES]
         if wall.has(Layer.MOUNT):
-            grants.append((mounts.SCRATCH, landlock.WRITE))
+            grants += [(path, landlock.WRITE) for path in (mounts.SCRATCH, os.devnull)]
         landlock.restrict(grants)
+    selftest.examine(wall, limits)
     machine = os.uname().machine
     if wall.has(Layer.GATE):
         hand_over(seccomp.install_with_listener(seccomp.gate(machine)))

@@ -7,6 +7,7 @@ is no /proc, /sys or /etc. mount(2), pivot_root(2), mount_setattr(2).
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +28,7 @@ _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
 _OPEN_TREE_CLONE = 1
 _MOVE_EMPTY = 4  # MOVE_MOUNT_F_EMPTY_PATH
-_ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 0x1, 0x2, 0x4
+_ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV, _ATTR_NOEXEC = 0x1, 0x2, 0x4, 0x8
 
 DEVICES = ("/dev/null", "/dev/urandom")
 
@@ -46,10 +47,10 @@ def enter_minimal_root(sources: Iterable[str]) -> None:
     """
     libc.mount("none", "/", None, _REC | _PRIVATE)  # nothing we mount may reach the host
     libc.mount("tmpfs", _BASE, "tmpfs", _NOSUID | _NODEV, "size=1m,nr_inodes=1k,mode=755")
-    for source in _outermost(sources):
-        _bind_read_only(source)
-    for device in DEVICES:
-        _bind_device(device)
+    for place in _outermost(sources):
+        _bind(os.path.realpath(place), place, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
+    for device in DEVICES:  # read-only as well: only their data may be written, not their times
+        _bind(device, device, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NOEXEC)
     Path(_BASE + SCRATCH).mkdir(exist_ok=True)
     os.chdir(_BASE)
     # pivot_root(".", "."): the old root ends up on top of the new one, and is taken off
@@ -69,7 +70,7 @@ def mount_scratch(size: int, owner: int, sources: Iterable[str]) -> None:
     options = f"size={max(size, 4096)},nr_inodes={inodes},mode=700,uid={owner},gid={owner}"
     libc.mount("tmpfs", SCRATCH, "tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
     for path, tree in kept:
-        Path(path).mkdir(parents=True)
+        _make_place(path, is_folder=stat.S_ISDIR(os.fstat(tree).st_mode))
         libc.syscall(
             libc.MOVE_MOUNT, tree, b"", _AT_FDCWD, path.encode(), _MOVE_EMPTY, name="move_mount"
         )
@@ -77,7 +78,7 @@ def mount_scratch(size: int, owner: int, sources: Iterable[str]) -> None:
 
 
 def _in_scratch(path: str) -> bool:
-    return Path(path).is_relative_to(SCRATCH) and Path(path).is_dir()
+    return Path(path).is_relative_to(SCRATCH)
 
 
 def _detached_copy(path: str) -> int:
@@ -87,25 +88,30 @@ def _detached_copy(path: str) -> int:
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
-    """Existing paths without links, without those that lie inside another one."""
-    real = sorted({os.path.realpath(path) for path in paths if Path(path).exists()})
+    """Existing paths, as given and without links, less those that lie inside another one."""
+    existing = [path for path in paths if Path(path).exists()]
     kept: list[str] = []
-    for path in real:
+    for path in sorted({*map(os.path.realpath, existing), *map(os.path.abspath, existing)}):
         if not (kept and Path(path).is_relative_to(kept[-1])):
             kept.append(path)
     return kept
 
 
-def _bind_read_only(source: str) -> None:
-    target = _BASE + source
-    if Path(source).is_dir():
-        Path(target).mkdir(parents=True)
-    else:
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        Path(target).touch()
+def _bind(source: str, place: str, attributes: int) -> None:
+    """Show `source` at `place` in the new root, with what is mounted below it."""
+    target = _BASE + place
+    _make_place(target, is_folder=Path(source).is_dir())
     libc.mount(source, target, None, _BIND | _REC)
-    attributes = struct.pack("=QQQQ", _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV, 0, 0, 0)
-    _set_attributes(target, attributes)
+    _set_attributes(target, struct.pack("=QQQQ", attributes, 0, 0, 0))
+
+
+def _make_place(path: str, *, is_folder: bool) -> None:
+    """Something of the right kind to mount on."""
+    if is_folder:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    else:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
 
 
 def _set_attributes(target: str, attributes: bytes) -> None:
@@ -119,13 +125,6 @@ def _set_attributes(target: str, attributes: bytes) -> None:
         len(attributes),
         name=f"mount_setattr {target}",
     )
-
-
-def _bind_device(device: str) -> None:
-    target = Path(_BASE + device)
-    target.parent.mkdir(exist_ok=True)
-    target.touch()
-    libc.mount(device, str(target), None, _BIND)
 
 
 def _pivot_root_number() -> int:

@@ -26,6 +26,9 @@ SURROUNDINGS = NEWNS | NEWNET | NEWIPC | NEWUTS | NEWCGROUP
 
 HOSTNAME = "sandbox"
 
+ORDINARY_ID = 1000
+"""What root is called inside, where it has no other id to take: in a container that has one id."""
+
 
 def fork_init(child: Callable[[], NoReturn]) -> int:
     """Fork a process that is pid 1 of a new pid namespace and runs `child`. Raises OSError.
@@ -73,14 +76,15 @@ def enter(flags: int) -> None:
 def enter_user(extra: int, proc: int) -> None:
     """Move into a new user namespace, and namespaces of the kinds `extra` that belong to it.
 
-    The process keeps its user and group id, which are the only ones there. `proc` is a descriptor
-    of a /proc that shows this process. Raises OSError. Works in a single-threaded process only.
+    The process keeps its user and group id, which are the only ones there; root gets ORDINARY_ID.
+    `proc` is a descriptor of a /proc that shows this process. Raises OSError. Works in a
+    single-threaded process only.
     """
     uid, gid = os.geteuid(), os.getegid()
     enter(NEWUSER | extra)
     _write(proc, "self/setgroups", "deny")  # without this an unprivileged gid map is refused
-    _write(proc, "self/uid_map", f"{uid} {uid} 1")
-    _write(proc, "self/gid_map", f"{gid} {gid} 1")
+    _write(proc, "self/uid_map", f"{uid or ORDINARY_ID} {uid} 1")
+    _write(proc, "self/gid_map", f"{gid or ORDINARY_ID} {gid} 1")
 
 
 def _write(directory: int, path: str, text: str) -> None:

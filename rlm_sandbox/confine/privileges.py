@@ -10,17 +10,20 @@ from pathlib import Path
 from rlm_sandbox.confine import libc
 
 _PR_SET_PDEATHSIG = 1
+_PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECUREBITS = 28
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_GET_NO_NEW_PRIVS = 39
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _SECUREBITS = 0b11101111  # noroot, no setuid fixup, no ambient raise, each locked; keep_caps locked
 _CAPABILITY_VERSION_3 = 0x20080522
+_CAPGET = {"x86_64": 125, "aarch64": 90}
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 
 _FIRST_SPARE_UID = 1_879_048_192
@@ -29,7 +32,7 @@ _SPARE_UIDS = 256 * 1024 * 1024
 
 _UIDS_A_ZYGOTE = 4096
 
-_CAP_SETIDS = 1 << 6 | 1 << 7
+CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 5, 6, 7, 8, 21
 
 
 def no_new_privileges() -> None:
@@ -59,25 +62,61 @@ def adopt_orphans() -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability, and every way to get one back. Raises OSError."""
-    try:
+    bound_capabilities()
+    if holds(CAP_SETPCAP):
         libc.prctl(_PR_SET_SECUREBITS, _SECUREBITS)
-        number = 0
-        while _in_bounding_set(number):
-            libc.prctl(_PR_CAPBSET_DROP, number)
-            number += 1
-    except PermissionError:  # without CAP_SETPCAP there is none that could be raised again
-        pass
     libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     libc.syscall(_CAPSET[os.uname().machine], header, bytes(24), name="capset")
 
 
-def _in_bounding_set(number: int) -> bool:
-    """True if the capability exists and is in the bounding set still."""
-    try:
-        return libc.prctl(_PR_CAPBSET_READ, number) == 1
-    except OSError:  # EINVAL: beyond the last one that this kernel has
-        return False
+def bound_capabilities() -> None:
+    """Empty the bounding set: no program started later has a capability. Raises OSError.
+
+    Nothing happens without CAP_SETPCAP, which an ordinary user lacks and a change of user id takes.
+    """
+    if holds(CAP_SETPCAP):
+        for number in _in_bounding_set():
+            libc.prctl(_PR_CAPBSET_DROP, number)
+
+
+def _in_bounding_set() -> list[int]:
+    """A container's set has gaps: it is looked at to the last number that this kernel knows."""
+    found = []
+    for number in range(64):
+        try:
+            if libc.prctl(_PR_CAPBSET_READ, number):
+                found.append(number)
+        except OSError:  # EINVAL: beyond the last one
+            break
+    return found
+
+
+def capabilities() -> tuple[int, int, int]:
+    """The effective, permitted and inheritable set: a bit each, by number."""
+    header, sets = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytearray(24)
+    libc.syscall(_CAPGET[os.uname().machine], header, sets, name="capget")
+    lower, upper = struct.unpack("=3I", sets[:12]), struct.unpack("=3I", sets[12:])
+    effective, permitted, inheritable = (
+        low | high << 32 for low, high in zip(lower, upper, strict=True)
+    )
+    return effective, permitted, inheritable
+
+
+def holds(*wanted: int) -> bool:
+    """True if all of these capabilities are in effect."""
+    effective, _, _ = capabilities()
+    return all(effective >> number & 1 for number in wanted)
+
+
+def has_no_new_privileges() -> bool:
+    """What the kernel says of `no_new_privileges`."""
+    return libc.prctl(_PR_GET_NO_NEW_PRIVS) == 1
+
+
+def is_dumpable() -> bool:
+    """What the kernel says of `not_dumpable`."""
+    return libc.prctl(_PR_GET_DUMPABLE) != 0
 
 
 def become(uid: int) -> None:
@@ -90,9 +129,10 @@ def become(uid: int) -> None:
 def spare_uids() -> range | None:
     """User ids that nobody else has, for the workers of this process.
 
-    None where there are none: this user namespace maps few ids, or we may not change ours.
+    None where there are none: this user namespace maps few ids, or we may not change ours, or not
+    kill a process of another user.
     """
-    if not _may_change_ids():
+    if not holds(CAP_SETUID, CAP_SETGID, CAP_KILL):
         return None
     block = os.getpid() * _UIDS_A_ZYGOTE % _SPARE_UIDS
     extents = _mapped_ids()
@@ -105,13 +145,6 @@ def spare_uids() -> range | None:
     # A container: the upper part of what it has, short of 65534, which stands for unmapped ids.
     last = first + count - 2
     return range(last - _UIDS_A_ZYGOTE, last)
-
-
-def _may_change_ids() -> bool:
-    """True if CAP_SETGID and CAP_SETUID are in effect."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return int(fields["CapEff"], 16) & _CAP_SETIDS == _CAP_SETIDS
 
 
 def _mapped_ids() -> list[tuple[int, int]]:

@@ -8,30 +8,128 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rlm_sandbox.confine.lockdown import Layer, Wall
+from rlm_sandbox.confine import libc, mounts, namespaces, privileges
+from rlm_sandbox.confine.layers import Layer
+
+if TYPE_CHECKING:
+    from rlm_sandbox.confine.lockdown import Wall
+    from rlm_sandbox.protocol import WorkerLimits
+
+HOST_FOLDERS = ("/proc", "/sys", "/etc")
+_BLOCKS = 16  # a tmpfs rounds its size up to whole pages, which may be of 64 KiB
 
 
 class NotContained(Exception):
     """A layer was put on and does not hold."""
 
 
+def examine(wall: Wall, limits: WorkerLimits) -> None:
+    """Before the seccomp filter, behind which nothing could be told from its refusals.
+
+    Raises NotContained, naming the layer, if one that was promised is not there.
+    """
+    for layer, holds in _EXAMINATIONS.items():
+        if wall.has(layer):
+            holds(wall, limits)
+
+
 def run(wall: Wall) -> None:
-    """Raises NotContained, naming the layer, if something that must fail does not."""
+    """With all layers on. Raises NotContained if something that must fail does not."""
     if wall.has(Layer.SECCOMP):
         _must_fail("seccomp", _open_a_socket, errno.EAFNOSUPPORT)
         _must_fail("seccomp", _fork, errno.EPERM)
         _must_fail("seccomp", _signal_the_parent, errno.EPERM)
+        _must_fail("seccomp", _start_a_program, errno.EPERM)
     if wall.has(Layer.LANDLOCK) or wall.has(Layer.MOUNT):
         _must_fail("the file system", _list_the_users, errno.EACCES, errno.ENOENT)
     if wall.has(Layer.PID) and os.getppid() != 1:
         raise NotContained("the parent is not pid 1 of a pid namespace")
     _must_read("the standard library", os.__file__)
-    if os.geteuid() == 0 and (wall.has(Layer.UID) or wall.has(Layer.USER)):
+    if 0 in os.getresuid() and (wall.has(Layer.UID) or wall.has(Layer.USER)):
         raise NotContained("the process is root still")
+
+
+def _user(_wall: Wall, _limits: WorkerLimits) -> None:
+    _demand(Path(os.devnull).stat().st_uid != 0, "user: the host's root has a name inside")
+
+
+def _mount(_wall: Wall, limits: WorkerLimits) -> None:
+    seen = [folder for folder in HOST_FOLDERS if os.path.lexists(folder)]
+    _demand(not seen, f"mount: {', '.join(seen)} can be seen")
+    for path in ("/", os.__file__):
+        _demand(os.statvfs(path).f_flag & os.ST_RDONLY != 0, f"mount: {path} can be written")
+    scratch = os.statvfs(mounts.SCRATCH)
+    room = scratch.f_blocks * scratch.f_frsize
+    most = limits.tmp_bytes + _BLOCKS * scratch.f_frsize
+    _demand(room <= most, f"mount: {mounts.SCRATCH} has {room} bytes")
+
+
+def _net(_wall: Wall, _limits: WorkerLimits) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # connecting sends nothing
+        _must_fail("net", lambda: probe.connect(("127.0.0.1", 9)), errno.ENETUNREACH)
+
+
+def _uts(_wall: Wall, _limits: WorkerLimits) -> None:
+    _demand(os.uname().nodename == namespaces.HOSTNAME, "uts: the host's name can be seen")
+
+
+def _uid(wall: Wall, _limits: WorkerLimits) -> None:
+    ids = {*os.getresuid(), *os.getresgid(), *os.getgroups()}
+    _demand(len(ids) == 1 and ids.issubset(wall.uids), f"uid: the process has the ids {ids}")
+
+
+def _rlimits(_wall: Wall, limits: WorkerLimits) -> None:
+    for number, most in {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_FSIZE: limits.tmp_bytes,
+    }.items():
+        soft, hard = resource.getrlimit(number)
+        _demand(0 <= soft <= most and 0 <= hard <= most, f"rlimits: {number} is {soft}, {hard}")
+    _demand(resource.getrlimit(resource.RLIMIT_DATA)[0] >= 0, "rlimits: memory has no limit")
+
+
+def _capabilities(_wall: Wall, _limits: WorkerLimits) -> None:
+    _demand(privileges.capabilities() == (0, 0, 0), "capabilities: there are some left")
+    _must_fail("capabilities", _make_a_namespace, errno.EPERM)
+
+
+def _no_new_privs(_wall: Wall, _limits: WorkerLimits) -> None:
+    _demand(privileges.has_no_new_privileges(), "no-new-privs: it is not set")
+
+
+def _not_dumpable(_wall: Wall, _limits: WorkerLimits) -> None:
+    _demand(not privileges.is_dumpable(), "not-dumpable: the memory can be looked into")
+
+
+def _landlock(_wall: Wall, _limits: WorkerLimits) -> None:
+    _must_fail("landlock", _list_the_root, errno.EACCES)
+
+
+_EXAMINATIONS: dict[Layer, Callable[[Wall, WorkerLimits], None]] = {
+    Layer.USER: _user,
+    Layer.MOUNT: _mount,
+    Layer.NET: _net,
+    Layer.UTS: _uts,
+    Layer.UID: _uid,
+    Layer.RLIMITS: _rlimits,
+    Layer.CAPABILITIES: _capabilities,
+    Layer.NO_NEW_PRIVS: _no_new_privs,
+    Layer.NOT_DUMPABLE: _not_dumpable,
+    Layer.LANDLOCK: _landlock,
+}
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise NotContained(otherwise)
 
 
 def _must_read(what: str, path: str) -> None:
@@ -65,5 +163,17 @@ def _signal_the_parent() -> None:
     os.kill(os.getppid(), 0 * signal.SIGTERM)
 
 
+def _start_a_program() -> None:
+    os.execve("/nonexistent", ["nonexistent"], {})  # noqa: S606 - which nothing may
+
+
 def _list_the_users() -> None:
     os.close(os.open("/etc/passwd", os.O_RDONLY))
+
+
+def _list_the_root() -> None:
+    os.close(os.open("/", os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _make_a_namespace() -> None:
+    libc.unshare(namespaces.NEWUTS)

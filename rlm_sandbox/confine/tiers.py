@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rlm_sandbox.confine import syscalls
-from rlm_sandbox.confine.lockdown import NAMESPACES, Layer
+from rlm_sandbox.confine.layers import NAMESPACES, Layer
 
 ISOLATIONS = ("auto", "full", "standard", "none")
 
