@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rlm_sandbox.errors import (
+        AnswerLost,
+        CheckpointUnavailable,
         IsolationUnavailable,
         NameNotFound,
         PackageUnavailable,
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
     from rlm_sandbox.limits import Limits
     from rlm_sandbox.repl import PythonREPL
     from rlm_sandbox.result import ExecResult, Outcome, State
-    from rlm_sandbox.sandbox import Sandbox
+    from rlm_sandbox.sandbox import Checkpoint, Sandbox
 
 __all__ = [
+    "AnswerLost",
+    "Checkpoint",
+    "CheckpointUnavailable",
     "ExecResult",
     "IsolationUnavailable",
     "Limits",
@@ -44,6 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Checkpoint": "sandbox",
     "ExecResult": "result",
     "Limits": "limits",
     "Outcome": "result",

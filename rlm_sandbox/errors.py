@@ -6,6 +6,8 @@
     ├── StartFailed           the zygote or the worker did not come up; nothing has run
     ├── SandboxClosed         the sandbox was closed; open another
     ├── SandboxBusy           another thread is using this sandbox; one step runs at a time
+    ├── AnswerLost            the worker died over a question; its variables are as before
+    ├── CheckpointUnavailable there can be no checkpoint (any more): the message says why
     ├── SessionLost           the worker died and its state with it; open another sandbox
     ├── NameNotFound          the session holds no variable of that name (also a KeyError)
     └── ValueRefused          a value cannot cross: wrong type or too large (also a TypeError)
@@ -36,6 +38,14 @@ class SandboxClosed(SandboxError):
 
 class SandboxBusy(SandboxError):
     """A second thread used a sandbox while a step was running in it."""
+
+
+class AnswerLost(SandboxError):
+    """The worker died while it answered, and was restored: its variables are as before."""
+
+
+class CheckpointUnavailable(SandboxError):
+    """A checkpoint cannot be made, or is not there any more."""
 
 
 class SessionLost(SandboxError):

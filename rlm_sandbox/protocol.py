@@ -4,8 +4,8 @@ Conversations, each with messages of its own:
 
     controller -> zygote      Spawn        start one more worker
     zygote     -> controller  FromZygote   the wall is up, or why not
-    controller -> init        AllowMemory  a context is coming
-    init       -> controller  FromInit     a process of the worker was born or has died
+    controller -> init        ForInit      permit a checkpoint, wake it, drop it
+    init       -> controller  FromInit     what became of the worker's processes
     controller -> worker      ForWorker    run this, read that, here is your call's result
     worker     -> controller  FromWorker   *hostile*: decoded strictly, checked again in `session`
 
@@ -21,6 +21,9 @@ import msgspec
 from msgspec import Struct
 
 from rlm_sandbox.limits import Limits
+
+FIRST_SESSION = 0
+"""The session process that a worker starts with; woken checkpoints get numbers above."""
 
 ENVELOPE_BYTES = 64 * 1024
 """What a frame may hold beyond the one value in it: names, error texts, output of one flush."""
@@ -43,6 +46,7 @@ class WorkerLimits(Struct, frozen=True):
     value_bytes: int
     concurrent_calls: int
     cpu_seconds: float
+    checkpoints: int
 
     @classmethod
     def of(cls, limits: Limits) -> Self:
@@ -96,15 +100,30 @@ class Born(Struct, frozen=True, tag=True):
 
 
 class Died(Struct, frozen=True, tag=True):
-    """The session process ended. `status` is as `os.waitpid` gives it; times are seconds."""
+    """A session process ended."""
 
-    status: int
-    cpu_seconds: float
-    peak_memory: int
+    session: int
+    status: int | None
+    """As `os.waitpid` gives it; None where another session process is the one to be told."""
+
+
+class Saved(Struct, frozen=True, tag=True):
+    """A checkpoint sleeps, stopped; or there is none, for this reason."""
+
+    checkpoint: int
+    failure: str | None = None
+
+
+class Woken(Struct, frozen=True, tag=True):
+    """A checkpoint has become a session process. Carries its pidfd, unless it was not there."""
+
+    session: int
 
 
 class Allowed(Struct, frozen=True, tag=True):
     """An AllowMemory has been carried out."""
+
+    session: int
 
 
 class Failed(Struct, frozen=True, tag=True):
@@ -114,7 +133,7 @@ class Failed(Struct, frozen=True, tag=True):
     fault: Literal["wall", "package"] = "wall"
 
 
-FromInit = Born | Died | Failed | Allowed
+FromInit = Born | Died | Failed | Allowed | Saved | Woken
 FromZygote = Prepared | Failed
 
 
@@ -122,9 +141,35 @@ FromZygote = Prepared | Failed
 
 
 class AllowMemory(Struct, frozen=True, tag=True):
-    """The session process may allocate so many bytes from now on: a context is coming."""
+    """This session process may allocate so many bytes from now on: a context is coming."""
 
+    session: int
     memory: int
+
+
+class Permit(Struct, frozen=True, tag=True):
+    """This session's step has ended: let its next fork through, once, to sleep as a checkpoint."""
+
+    session: int
+    checkpoint: int
+    replaces: int | None
+    """A checkpoint to end once this one is there."""
+
+
+class Wake(Struct, frozen=True, tag=True):
+    """Let a checkpoint go on as a session process. Carries a descriptor: its session socket."""
+
+    checkpoint: int
+    session: int
+
+
+class Drop(Struct, frozen=True, tag=True):
+    """End a checkpoint."""
+
+    checkpoint: int
+
+
+ForInit = AllowMemory | Permit | Wake | Drop
 
 
 # --- controller -> worker ---------------------------------------------------------------------
@@ -167,6 +212,10 @@ class Describe(Struct, frozen=True, tag=True):
     request: int
 
 
+class Save(Struct, frozen=True, tag=True):
+    """Fork a checkpoint of the session as it is now; the init has been told to permit it."""
+
+
 class Return(Struct, frozen=True, tag=True):
     """The result of the host call `call`."""
 
@@ -182,7 +231,7 @@ class Raise(Struct, frozen=True, tag=True):
     message: str
 
 
-ForWorker = Exec | Get | Set | Load | Install | Describe | Return | Raise
+ForWorker = Exec | Get | Set | Load | Install | Describe | Save | Return | Raise
 
 
 # --- worker -> controller: hostile ------------------------------------------------------------
@@ -250,6 +299,6 @@ encode = msgspec.msgpack.Encoder().encode
 decode_for_worker = msgspec.msgpack.Decoder(ForWorker).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 decode_from_init = msgspec.msgpack.Decoder(FromInit).decode
-decode_for_init = msgspec.msgpack.Decoder(AllowMemory).decode
+decode_for_init = msgspec.msgpack.Decoder(ForInit).decode
 decode_from_zygote = msgspec.msgpack.Decoder(FromZygote).decode
 decode_for_zygote = msgspec.msgpack.Decoder(Spawn).decode

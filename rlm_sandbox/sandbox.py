@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from rlm_sandbox.errors import (
-    NameNotFound,
-    SandboxBusy,
-    SandboxClosed,
-    SandboxError,
-    SessionLost,
-)
-from rlm_sandbox.host.link import Functions, Link, WorkerGone
+from rlm_sandbox.errors import NameNotFound, SessionLost
+from rlm_sandbox.host.keeper import Keeper, Prelude, Text, Variable
+from rlm_sandbox.host.link import Functions, Terms
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
-from rlm_sandbox.protocol import NAME_CHARS, Done, Spawn, WorkerLimits
-from rlm_sandbox.result import ExecResult, Outcome, State
-from rlm_sandbox.session import ProtocolViolation
-from rlm_sandbox.verdict import Evidence, verdict
+from rlm_sandbox.protocol import NAME_CHARS, Spawn, WorkerLimits
+from rlm_sandbox.result import ExecResult
 
 
 class Sandbox:
@@ -54,26 +43,36 @@ class Sandbox:
         isolation: str = "auto",
         packages: Sequence[str] = (),
     ) -> None:
-        self._engine = _Engine(
-            limits or Limits(),
-            _checked_functions(functions or {}),
-            _allowed_modules(imports, packages),
-            Breed(isolation, tuple(packages)),
+        limits = limits or Limits()
+        functions = _checked_functions(functions or {})
+        allowed = _allowed_modules(imports, packages)
+        deadline = None
+        if limits.session_seconds is not None:
+            deadline = time.monotonic() + limits.session_seconds
+        self._take(
+            Keeper.start(
+                Breed(isolation, tuple(packages)),
+                Spawn(WorkerLimits.of(limits), tuple(functions), allowed),
+                Terms(limits, functions, deadline),
+            )
         )
-        self._finalizer = weakref.finalize(self, self._engine.close)
-        self._engine.start()
-        self.isolation = NURSERY.tier(self._engine.breed).name
+
+    def _take(self, keeper: Keeper) -> None:
+        """Be the face of this keeper, and close it when this object goes away."""
+        self._keeper = keeper
+        self._finalizer = weakref.finalize(self, keeper.close)
+        self.isolation = NURSERY.tier(keeper.breed).name
         """The isolation tier that the code runs under: "full", "standard" or "none"."""
-        self.layers = tuple(sorted(NURSERY.layers(self._engine.breed)))
+        self.layers = tuple(sorted(NURSERY.layers(keeper.breed)))
         """The names of the layers of the wall that are in force."""
 
     def exec(self, code: str) -> ExecResult:
         """Run one cell of code. What the code does wrong is in the result, never an exception."""
-        return self._engine.exec(_checked_code(code))
+        return self._keeper.exec(_checked_code(code))
 
     def get(self, name: str) -> object:
         """A variable of the session. Raises NameNotFound, ValueRefused, SessionLost."""
-        with self._engine.asking() as link:
+        with self._keeper.asking() as link:
             try:
                 return link.get(_checked_name(name))
             except KeyError as missing:
@@ -81,15 +80,14 @@ class Sandbox:
 
     def set(self, name: str, value: object) -> None:
         """Give the session a variable of plain data. Raises ValueRefused, SessionLost."""
-        with self._engine.asking() as link:
-            link.set(_checked_name(name), value)
+        self._keeper.add(Variable(_checked_name(name), value))
 
     def load(self, name: str, text: str) -> None:
         """Give the session a text of any size under a protected name, by file descriptor.
 
         A cell that rebinds a protected name gets it back at its end. Raises SessionLost.
         """
-        self._engine.add(_Text(_checked_name(name), text))
+        self._keeper.add(Text(_checked_name(name), text))
 
     def install(self, source: str, values: Mapping[str, object] | None = None) -> None:
         """Run trusted source once as a module inside and protect the names in its `__all__`.
@@ -97,15 +95,37 @@ class Sandbox:
         Its globals hold the host functions, the loaded texts and `values`. Raises SessionLost with
         the error if the source fails.
         """
-        self._engine.add(_Prelude(source, dict(values or {})))
+        self._keeper.add(Prelude(source, dict(values or {})))
 
     def describe(self) -> dict[str, str]:
         """Type and size of the session's own variables, by name: no modules, no protected names."""
-        with self._engine.asking() as link:
+        with self._keeper.asking() as link:
             described = link.describe()
         if not isinstance(described, dict):
             raise SessionLost("the worker's description of its variables cannot be read")
         return {str(name): str(text) for name, text in described.items()}
+
+    def checkpoint(self) -> Checkpoint:
+        """Save the session as it is now, to come back to as often as you like.
+
+        Everything in the worker's memory is saved; threads, `/tmp`, file offsets and what host
+        functions did are not. Costs a fork. Raises CheckpointUnavailable.
+        """
+        return Checkpoint(self._keeper, self._keeper.checkpoint())
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Be again as at the checkpoint, which stays. Raises CheckpointUnavailable."""
+        self._keeper.restore(checkpoint.number)
+
+    def fork(self) -> Sandbox:
+        """An independent sandbox that goes on from here; close it like any other.
+
+        It has a process of its own behind the same wall: the two share `/tmp`, the limit on
+        processes and the host functions, and no memory. Raises CheckpointUnavailable.
+        """
+        twin = Sandbox.__new__(Sandbox)
+        twin._take(self._keeper.fork())
+        return twin
 
     def close(self) -> None:
         """End the session and everything in it; a running step ends as `cancelled`. Idempotent."""
@@ -113,7 +133,7 @@ class Sandbox:
 
     @property
     def closed(self) -> bool:
-        return self._engine.closed
+        return self._keeper.closed
 
     def __enter__(self) -> Self:
         return self
@@ -127,205 +147,31 @@ class Sandbox:
         self.close()
 
 
-@dataclass(frozen=True)
-class _Text:
-    """A text under a protected name."""
+class Checkpoint:
+    """A state of a session, saved: for `Sandbox.restore` of the sandbox that made it.
 
-    name: str
-    text: str = field(repr=False)
+    It holds a process and the memory that the session has changed since. Closing it frees both;
+    closing the sandbox closes it.
+    """
 
-    def replaces(self, other: _Text | _Prelude) -> bool:
-        return isinstance(other, _Text) and other.name == self.name
-
-    def apply(self, link: Link) -> None:
-        data = self.text.encode("utf-8", "surrogatepass")
-        descriptor = os.memfd_create("rlm-text", os.MFD_CLOEXEC)
-        try:
-            _write_all(descriptor, data)
-            link.load(self.name, descriptor, len(data))
-        finally:
-            os.close(descriptor)
-
-
-@dataclass(frozen=True)
-class _Prelude:
-    """Trusted source, and the values it is given."""
-
-    source: str
-    values: dict[str, object]
-
-    def replaces(self, other: _Text | _Prelude) -> bool:
-        return self == other
-
-    def apply(self, link: Link) -> None:
-        link.install(self.source, self.values)
-
-
-class _Engine:
-    """What a Sandbox owns and must give back."""
-
-    def __init__(
-        self,
-        limits: Limits,
-        functions: Functions,
-        imports: tuple[str, ...] | None,
-        breed: Breed,
-    ) -> None:
-        self.breed = breed
-        self._limits = limits
-        self._functions = functions
-        self._spawn = Spawn(WorkerLimits.of(limits), tuple(functions), imports)
-        self._setup: list[_Text | _Prelude] = []
-        self._turn = threading.Lock()
-        self._dropping = threading.Lock()  # nobody signals a worker that is being closed
-        self._pid = os.getpid()
-        self._user: int | None = None  # the thread that has the turn
-        self._link: Link | None = None
-        seconds = limits.session_seconds
-        self._deadline = None if seconds is None else time.monotonic() + seconds
-        self.closed = False
-
-    def start(self) -> None:
-        """Start a worker and give it what every worker of this sandbox has."""
-        link = Link(self.breed, self._spawn, self._limits, self._functions, self._deadline)
-        with self._dropping:
-            self._link = link
-        if self.closed:  # by another thread, which had no worker to end yet
-            self._drop()
-            raise SandboxClosed("this sandbox was closed while it started")
-        try:
-            for item in self._setup:
-                item.apply(link)
-        except (WorkerGone, ProtocolViolation) as error:
-            self._drop()
-            raise SessionLost(f"the worker was lost while it was set up ({error})") from None
-        except BaseException:
-            self._drop()
-            raise
-
-    def exec(self, code: str) -> ExecResult:
-        with self._taking_turn():
-            if self._link is None:
-                self.start()
-            link = self._link
-            assert link is not None
-            try:
-                result = self._result(link, code)
-            except BaseException:  # Ctrl-C while we waited: the step's end will never be read
-                self._drop()
-                raise
-            if result.state is not State.KEPT:
-                self._drop()
-            return result
-
-    def _result(self, link: Link, code: str) -> ExecResult:
-        started = time.monotonic()
-        ending: Done | WorkerGone | ProtocolViolation
-        try:
-            ending = link.run(code)
-        except (WorkerGone, ProtocolViolation) as other:
-            ending = other
-        return verdict(self._evidence(link, ending, time.monotonic() - started), self._limits)
-
-    def _evidence(
-        self, link: Link, ending: Done | WorkerGone | ProtocolViolation, wall: float
-    ) -> Evidence:
-        guard, step = link.guard, link.session.step
-        assert guard is not None
-        cpu = guard.cpu_seconds()
-        death = None
-        if isinstance(ending, ProtocolViolation):
-            link.worker.kill()
-        elif isinstance(ending, WorkerGone):
-            death = link.worker.death()
-        stopped = Outcome.CANCELLED if self.closed else guard.stopped
-        return Evidence(
-            ending=ending,
-            stopped=stopped,
-            death=death,
-            stdout="".join(step.output),
-            truncated=step.truncated,
-            wall_seconds=wall,
-            worker_seconds=step.clock.own(time.monotonic()),
-            cpu_seconds=cpu,
-            peak_memory=max(guard.peak, link.worker.peak_bytes()),
-            host_calls=step.calls,
-        )
-
-    def add(self, item: _Text | _Prelude) -> None:
-        """Apply something now, and again to every worker that replaces this one."""
-        with self.asking() as link:
-            item.apply(link)
-            self._setup = [other for other in self._setup if not item.replaces(other)] + [item]
-
-    @contextmanager
-    def asking(self) -> Generator[Link]:
-        """The worker, for a question between steps. Raises SessionLost if it fails in it."""
-        with self._taking_turn():
-            if self._link is None:
-                self.start()
-            assert self._link is not None
-            try:
-                yield self._link
-            except (WorkerGone, ProtocolViolation) as error:
-                self._drop()
-                raise SessionLost(
-                    f"the worker was lost while it answered ({error}); the next use starts empty"
-                ) from None
-            except SandboxError:
-                raise
-            except BaseException:
-                if self._link is not None and not self._link.idle:
-                    self._drop()
-                raise
-
-    @contextmanager
-    def _taking_turn(self) -> Generator[None]:
-        if self.closed:
-            raise SandboxClosed("this sandbox is closed; open another")
-        if self._pid != os.getpid():
-            raise SandboxClosed("this sandbox belongs to the process that opened it; open another")
-        if not self._turn.acquire(blocking=False):
-            raise SandboxBusy(
-                "this sandbox is in use: it runs one step at a time. Use a sandbox for each thread."
-            )
-        self._user = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._user = None
-            if self.closed:
-                self._drop()
-            self._turn.release()
-
-    def _drop(self) -> None:
-        with self._dropping:
-            link, self._link = self._link, None
-        if link is not None:
-            link.worker.close()
+    def __init__(self, keeper: Keeper, number: int) -> None:
+        self._keeper = keeper
+        self.number = number
 
     def close(self) -> None:
-        self.closed = True
-        if self._pid != os.getpid():
-            return  # a fork of the process whose worker it is
-        if self._turn.acquire(blocking=False):
-            try:
-                self._drop()
-            finally:
-                self._turn.release()
-            return
-        with self._dropping:
-            if self._link is not None:
-                self._link.cancel()
-        if self._user != threading.get_ident():  # else: from a host function or a signal handler
-            with self._turn:  # whoever has the turn drops the worker when he gives it back
-                pass
+        """Free the checkpoint. Idempotent."""
+        self._keeper.forget(self.number)
 
+    def __enter__(self) -> Self:
+        return self
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # one write(2) moves 2 GiB at most
-        rest = rest[os.write(descriptor, rest) :]
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def _allowed_modules(

@@ -120,10 +120,10 @@ class Step:
 class Session:
     """What one worker may say now, and what it has said of its step."""
 
-    def __init__(self, limits: Limits, functions: int) -> None:
+    def __init__(self, limits: Limits, functions: int, steps: int = 0) -> None:
         self._limits = limits
         self._functions = functions
-        self._steps = 0
+        self.steps = steps
         self._request = 0
         self.phase = Phase.STARTING
         self.step = Step(0, Clock(0.0))
@@ -131,8 +131,8 @@ class Session:
     def begin_step(self, now: float) -> Step:
         assert self.phase is Phase.IDLE
         self.phase = Phase.RUNNING
-        self._steps += 1
-        self.step = Step(self._steps, Clock(now))
+        self.steps += 1
+        self.step = Step(self.steps, Clock(now))
         return self.step
 
     def begin_request(self) -> int:

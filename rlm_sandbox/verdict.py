@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from rlm_sandbox.host.link import WorkerGone
-from rlm_sandbox.host.worker import Death
+from rlm_sandbox.host.process import Death
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Done
 from rlm_sandbox.result import ExecResult, Outcome, State
@@ -30,10 +30,9 @@ class Evidence:
     host_calls: int
 
 
-def verdict(seen: Evidence, limits: Limits) -> ExecResult:
-    """The result of the step."""
+def verdict(seen: Evidence, limits: Limits, state: State) -> ExecResult:
+    """The result of the step, after which the session's variables are in this state."""
     outcome, what = _judge(seen, limits)
-    state = State.KEPT if isinstance(seen.ending, Done) else State.LOST
     error = what if outcome in {Outcome.OK, Outcome.ERROR} else f"{what} {_survived(state)}"
     return ExecResult(
         stdout=seen.stdout + ("...<truncated>" if seen.truncated else ""),

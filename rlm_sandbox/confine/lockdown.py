@@ -61,7 +61,7 @@ def prepare_zygote(layers: frozenset[Layer], packages: Iterable[str]) -> Wall:
     readable = tuple(dict.fromkeys([*sys.path, *library_folders(), TIME_ZONES, *packages]))
     wall = Wall(layers, os.open("/proc", os.O_PATH | os.O_CLOEXEC), readable)
     if wall.has(Layer.UID):
-        wall.uids = privileges.spare_uids() or range(0)
+        wall.uids = privileges.spare_uids()
     if wall.has(Layer.MOUNT):
         if privileges.holds(privileges.CAP_SYS_ADMIN):
             namespaces.enter(namespaces.NEWNS)
@@ -86,7 +86,7 @@ def _be_ordinary(wall: Wall) -> None:
 def possible(layers: frozenset[Layer]) -> frozenset[Layer]:
     """Those of these optional layers that this host offers."""
     offered = {
-        Layer.UID: lambda: os.geteuid() == 0 and privileges.spare_uids() is not None,
+        Layer.UID: lambda: os.geteuid() == 0 and privileges.has_spare_uids(),
         Layer.LANDLOCK: lambda: landlock.abi() > 0,
         Layer.GATE: seccomp.offers_listener,
         Layer.CGROUP: lambda: False,

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import struct
 from dataclasses import dataclass
 
 _RECEIVE = 0xC0502100  # SECCOMP_IOCTL_NOTIF_RECV
 _SEND = 0xC0182101  # SECCOMP_IOCTL_NOTIF_SEND
+_ADD_DESCRIPTOR = 0x40182103  # SECCOMP_IOCTL_NOTIF_ADDFD
 _CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 
 # struct seccomp_notif: id, pid, flags; its seccomp_data: nr, arch, instruction pointer, arguments
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 _RESPONSE = struct.Struct("=QqiI")
+_ADDITION = struct.Struct(
+    "=QIIII"
+)  # struct seccomp_notif_addfd: id, flags, ours, theirs, flags of theirs
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,17 @@ def receive(listener: int) -> Question | None:
 def let_through(listener: int, question: Question) -> None:
     """The kernel carries the call out. Safe only where the arguments checked are registers."""
     _answer(listener, _RESPONSE.pack(question.cookie, 0, 0, _CONTINUE))
+
+
+def give_descriptor(listener: int, question: Question, descriptor: int) -> bool:
+    """The call returns a copy of our descriptor; False if its caller is gone or can have no more."""
+    request = _ADDITION.pack(question.cookie, 0, descriptor, 0, os.O_CLOEXEC)
+    try:
+        theirs = fcntl.ioctl(listener, _ADD_DESCRIPTOR, bytearray(request))
+    except OSError:
+        return False
+    _answer(listener, _RESPONSE.pack(question.cookie, theirs, 0, 0))
+    return True
 
 
 def refuse(listener: int, question: Question, error: int) -> None:

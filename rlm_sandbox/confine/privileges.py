@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import struct
@@ -126,14 +127,24 @@ def become(uid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def spare_uids() -> range | None:
+def has_spare_uids() -> bool:
+    """False where this user namespace maps few ids, or we may not take another one."""
+    try:
+        spare_uids()
+    except PermissionError:
+        return False
+    return True
+
+
+def spare_uids() -> range:
     """User ids that nobody else has, for the workers of this process.
 
-    None where there are none: this user namespace maps few ids, or we may not change ours, or not
-    kill a process of another user.
+    Raises PermissionError where there are none.
     """
-    if not holds(CAP_SETUID, CAP_SETGID, CAP_KILL):
-        return None
+    if not holds(CAP_SETUID, CAP_SETGID, CAP_KILL):  # to kill: workers are another user's then
+        raise PermissionError(
+            errno.EPERM, "setresuid: CAP_SETUID, CAP_SETGID or CAP_KILL is missing"
+        )
     block = os.getpid() * _UIDS_A_ZYGOTE % _SPARE_UIDS
     extents = _mapped_ids()
     for first, count in extents:
@@ -141,7 +152,7 @@ def spare_uids() -> range | None:
             return range(_FIRST_SPARE_UID + block, _FIRST_SPARE_UID + block + _UIDS_A_ZYGOTE)
     first, count = max(extents, key=lambda extent: extent[1])
     if count < 2 * _UIDS_A_ZYGOTE:
-        return None
+        raise PermissionError(errno.EPERM, "setresuid: this user namespace has too few user ids")
     # A container: the upper part of what it has, short of 65534, which stands for unmapped ids.
     last = first + count - 2
     return range(last - _UIDS_A_ZYGOTE, last)

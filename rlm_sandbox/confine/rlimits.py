@@ -14,8 +14,8 @@ ADDRESS_SLACK_BYTES = 1024 * 1024 * 1024
 
 THREAD_STACK_BYTES = 8 * 1024 * 1024
 
-TRUSTED_PROCESSES = 2
-"""Processes of the same user id that are not the code's: the init, and one fork under way."""
+TRUSTED_PROCESSES = 3
+"""Of the same user id and not the code's: the init, the last checkpoint, the next one."""
 
 
 def memory_limits(memory: int) -> dict[int, int]:
@@ -42,7 +42,7 @@ def apply(limits: WorkerLimits, *, own_user: bool) -> None:
         resource.RLIMIT_STACK: THREAD_STACK_BYTES,
     }
     if own_user:
-        fixed[resource.RLIMIT_NPROC] = limits.processes + TRUSTED_PROCESSES
+        fixed[resource.RLIMIT_NPROC] = limits.processes + limits.checkpoints + TRUSTED_PROCESSES
     for number, value in fixed.items():
         _, hard = resource.getrlimit(number)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)

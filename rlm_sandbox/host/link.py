@@ -10,12 +10,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
 from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
+from rlm_sandbox.host.process import SessionProcess
 from rlm_sandbox.host.watch import WATCH, Guard, end
 from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.host.zygote import Breed
@@ -37,6 +39,7 @@ from rlm_sandbox.protocol import (
     Ready,
     Refusal,
     Return,
+    Save,
     Set,
     Spawn,
     decode_from_worker,
@@ -70,38 +73,132 @@ class WorkerGone(Exception):
     """The worker closed its socket: it has ended, or is ending."""
 
 
+@dataclass(frozen=True)
+class MemoryBase:
+    """What a session process holds in memory, in bytes, that is not charged to the code."""
+
+    idle: int
+    contexts: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.idle + self.contexts
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for every process that a sandbox ever runs its code in."""
+
+    limits: Limits
+    functions: Functions
+    deadline: float | None
+    """When the whole session must be over, on the monotonic clock."""
+
+
 class Link:
-    """One worker, alive: its processes, its socket and what it may say now."""
+    """One session process, alive: its socket, what it may say now, and its last checkpoint."""
 
     def __init__(
         self,
-        breed: Breed,
-        spawn: Spawn,
-        limits: Limits,
-        functions: Functions,
-        deadline: float | None,
+        worker: Worker,
+        process: SessionProcess,
+        terms: Terms,
+        *,
+        steps: int = 0,
+        base: MemoryBase | None = None,
     ) -> None:
-        self._limits = limits
-        self._functions = tuple(functions.values())
-        self._deadline = deadline
-        self._buffer = FrameBuffer(cap=limits.value_bytes + ENVELOPE_BYTES)
+        """Takes over a process that is about to say Ready. Raises WorkerGone, ProtocolViolation."""
+        self.worker = worker
+        self.process = process
+        self._terms = terms
+        self._limits = terms.limits
+        self._functions = tuple(terms.functions.values())
+        self._socket = process.socket
+        self._buffer = FrameBuffer(cap=terms.limits.value_bytes + ENVELOPE_BYTES)
         self._state = threading.Lock()  # held while the session changes
         self._sending = threading.Lock()  # held while a frame leaves; taken before _state
-        self.session = Session(limits, len(functions))
-        self.worker = Worker(breed, spawn)
-        self._socket = self.worker.socket
-        try:
-            self._expect(Ready, START_SECONDS)
-        except WorkerGone:
-            death = self.worker.death()
-            self.worker.close()
-            raise StartFailed(f"the worker ended before it was ready: {death}") from None
-        except BaseException:
-            self.worker.close()
-            raise
-        self._idle_bytes = self.worker.resident_bytes()
-        self._context_bytes = 0
+        self.session = Session(terms.limits, len(terms.functions), steps)
         self.guard: Guard | None = None
+        self._saving: int | None = None  # a checkpoint that has been asked for
+        self._saved: int | None = None  # the last one that is there
+        self._expect(Ready, START_SECONDS)
+        self._base = base or MemoryBase(process.resident_bytes())
+
+    @classmethod
+    def start(cls, breed: Breed, spawn: Spawn, terms: Terms) -> Link:
+        """A new worker. Raises StartFailed."""
+        worker = Worker(breed, spawn)
+        try:
+            return cls(worker, worker.first, terms)
+        except (WorkerGone, ProtocolViolation) as error:
+            death = worker.death(worker.first)
+            _close(worker, worker.first)
+            raise StartFailed(f"the worker ended before it was ready: {error}, {death}") from None
+        except BaseException:
+            _close(worker, worker.first)
+            raise
+
+    def close(self) -> None:
+        """End the session process, and the worker with the last one."""
+        self.process.kill()
+        if self._saved is not None:
+            self.worker.drop(self._saved)
+        _close(self.worker, self.process)
+
+    # --- checkpoints ----------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Have the session, as it is now, forked into a checkpoint; does not wait for it."""
+        self.settle()
+        self._saving = self.worker.permit(self.process, replaces=self._saved)
+        self._send(Save())
+
+    def settle(self) -> str | None:
+        """Wait until the checkpoint asked for sleeps; else returns why there is none."""
+        if self._saving is None:
+            return None
+        failure = self.worker.saved(self._saving)
+        if failure is None:
+            self._saved = self._saving
+        elif self._saved is not None:  # an older state than the one before the next step
+            self.worker.drop(self._saved)
+            self._saved = None
+        self._saving = None
+        return failure
+
+    def detach(self) -> int | None:
+        """Give the last checkpoint out of hand: it is not replaced by the next one, nor dropped."""
+        self.settle()
+        number, self._saved = self._saved, None
+        return number
+
+    @property
+    def restorable(self) -> bool:
+        return self._saved is not None
+
+    def restore(self) -> Link | None:
+        """The session as its last checkpoint has it, in place of this one; None if that failed."""
+        number = self.detach()
+        return None if number is None else self.revive(number, replace=True)
+
+    def revive(self, checkpoint: int, *, replace: bool) -> Link | None:
+        """Let a checkpoint go on, in place of this session process or beside it."""
+        if replace:
+            self.process.kill()
+        process = self.worker.wake(checkpoint)
+        if process is None:
+            return None
+        self.worker.share()
+        try:
+            link = Link(
+                self.worker, process, self._terms, steps=self.session.steps, base=self._base
+            )
+        except (WorkerGone, ProtocolViolation):
+            _close(self.worker, process)
+            return None
+        if replace:
+            _close(self.worker, self.process)
+        return link
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -109,8 +206,8 @@ class Link:
         """Run a step to its end. Raises WorkerGone or ProtocolViolation; `guard` says why."""
         now = time.monotonic()
         step = self.session.begin_step(now)
-        memory = self._idle_bytes + self._context_bytes + self._limits.memory
-        self.guard = guard = Guard(self.worker, step, self._limits, memory, self._deadline)
+        memory = self._base.total + self._limits.memory
+        self.guard = guard = Guard(self.process, step, self._limits, memory, self._terms.deadline)
         WATCH.add(guard)
         try:
             self._send(Exec(step.number, code))
@@ -185,9 +282,10 @@ class Link:
 
     def load(self, name: str, descriptor: int, size: int) -> None:
         """Give the worker a text as the file behind `descriptor`, of `size` bytes of UTF-8."""
-        most = self._context_bytes + TEXT_GROWTH * size
-        self.worker.allow_memory(self._limits.memory + most + size)
-        before = self.worker.resident_bytes()
+        most = TEXT_GROWTH * size
+        held = self._base.contexts
+        self.worker.allow_memory(self.process, self._limits.memory + held + most + size)
+        before = self.process.resident_bytes()
         number = self.session.begin_request()
         self._send(Load(number, name, size))
         if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
@@ -197,9 +295,9 @@ class Link:
         except OSError as error:
             raise WorkerGone(str(error)) from None
         self._check(self._expect(Answer, ANSWER_SECONDS))
-        grown = max(self.worker.resident_bytes() - before, 0)
-        self._context_bytes = min(self._context_bytes + grown, most)
-        self.worker.allow_memory(self._limits.memory + self._context_bytes)
+        grown = max(self.process.resident_bytes() - before, 0)
+        self._base = MemoryBase(self._base.idle, held + min(grown, most))
+        self.worker.allow_memory(self.process, self._limits.memory + self._base.contexts)
 
     def _ask(self, request: Get | Set | Describe | Install) -> bytes:
         self._socket.settimeout(ANSWER_SECONDS)  # it may be one that never reads
@@ -225,7 +323,7 @@ class Link:
         try:
             event = self._receive(deadline)
         except TimeoutError:
-            end(self.worker)
+            end(self.process)
             raise WorkerGone(f"no answer within {seconds:.0f} s") from None
         finally:
             self._socket.settimeout(None)
@@ -237,7 +335,7 @@ class Link:
 
     def cancel(self) -> None:
         """End what the worker does, from another thread: whoever waits for it gets WorkerGone."""
-        end(self.worker)
+        end(self.process)
 
     def _send(self, message: ForWorker) -> None:
         data = frame(encode(message))
@@ -271,6 +369,11 @@ class Link:
     @property
     def idle(self) -> bool:
         return self.session.phase is Phase.IDLE
+
+
+def _close(worker: Worker, process: SessionProcess) -> None:
+    process.close()
+    worker.release()
 
 
 def _seconds_left(deadline: float) -> float:

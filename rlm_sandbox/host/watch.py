@@ -9,13 +9,11 @@ answer with.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import threading
 import time
 
-from rlm_sandbox.host.worker import Worker
+from rlm_sandbox.host.process import SessionProcess
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.result import Outcome
 from rlm_sandbox.session import Step
@@ -31,19 +29,24 @@ IDLE_SECONDS = 0.5
 
 
 class Guard:
-    """Watches one step of one worker."""
+    """Watches one step of one session process."""
 
     def __init__(
-        self, worker: Worker, step: Step, limits: Limits, memory: int, deadline: float | None
+        self,
+        process: SessionProcess,
+        step: Step,
+        limits: Limits,
+        memory: int,
+        deadline: float | None,
     ) -> None:
-        self._worker = worker
+        self._process = process
         self._step = step
         self._limits = limits
         self._memory = memory
         self._deadline = deadline
         self._cpu_seen = 0.0
         self._cpu_before = 0.0
-        self._cpu_before = self._worker_cpu()
+        self._cpu_before = self._process_cpu()
         self._kill_at: float | None = None
         self._lock = threading.Lock()
         self._over = False
@@ -53,12 +56,12 @@ class Guard:
 
     def cpu_seconds(self) -> float:
         """What the step has used so far; what was seen last when the worker is gone."""
-        self._cpu_seen = max(self._cpu_seen, self._worker_cpu() - self._cpu_before)
+        self._cpu_seen = max(self._cpu_seen, self._process_cpu() - self._cpu_before)
         return self._cpu_seen
 
-    def _worker_cpu(self) -> float:
+    def _process_cpu(self) -> float:
         try:
-            return self._worker.cpu_seconds()
+            return self._process.cpu_seconds()
         except OSError:  # it has ended
             return 0.0
 
@@ -74,16 +77,16 @@ class Guard:
                 return now + TICK_SECONDS
             if self._kill_at is not None:
                 if now >= self._kill_at:
-                    end(self._worker)
+                    end(self._process)
                 return max(self._kill_at, now + TICK_SECONDS / 5)
             return self._check(now)
 
     def _check(self, now: float) -> float:
         left = self._limits.step_seconds - self._step.clock.own(now)
-        held = self._worker.resident_bytes()
+        held = self._process.resident_bytes()
         self.peak = max(self.peak, held)
         if held == 0:  # it has ended; a process that it forked may still hold its socket
-            hang_up(self._worker)
+            self._process.hang_up()
         elif held > self._memory:
             self._stop(Outcome.MEMORY, kill=True)
         elif left <= 0 or (self._deadline is not None and now >= self._deadline):
@@ -96,22 +99,16 @@ class Guard:
         if self.stopped is None:
             self.stopped = outcome
         if kill:
-            end(self._worker)
+            end(self._process)
         else:
-            self._worker.interrupt()
+            self._process.interrupt()
         self._kill_at = time.monotonic() + (0.0 if kill else GRACE_SECONDS)
 
 
-def end(worker: Worker) -> None:
-    """Kill the session process, and have whoever reads its socket see the end of it."""
-    worker.kill()
-    hang_up(worker)
-
-
-def hang_up(worker: Worker) -> None:
-    """End the talk on its socket, whoever holds the other side; what has arrived can be read."""
-    with contextlib.suppress(OSError):  # it is disconnected already
-        worker.socket.shutdown(socket.SHUT_RDWR)
+def end(process: SessionProcess) -> None:
+    """Kill a session process, and have whoever reads its socket see the end of it."""
+    process.kill()
+    process.hang_up()
 
 
 class Watch:

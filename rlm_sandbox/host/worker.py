@@ -1,159 +1,221 @@
-"""One worker's processes as the kernel shows them: born, metered, signalled, dead.
+"""One worker: its init, and what is asked of it over the control socket.
 
-What is measured here comes from the kernel, not from the worker. Processes are held by pidfd, so a
-signal never reaches a stranger that was given a recycled process id.
+A worker has one session process to begin with. Its checkpoints sleep until one is woken and becomes
+a session process itself; all of them live behind the same wall and end with the init.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import select
 import signal
 import socket
+import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 from rlm_sandbox.errors import StartFailed
+from rlm_sandbox.host.process import Death, ProcessGone, SessionProcess, death_of
 from rlm_sandbox.host.zygote import NURSERY, Breed
-from rlm_sandbox.protocol import AllowMemory, Born, Died, Failed, Spawn, decode_from_init, encode
+from rlm_sandbox.protocol import (
+    FIRST_SESSION,
+    Allowed,
+    AllowMemory,
+    Born,
+    Died,
+    Drop,
+    Failed,
+    ForInit,
+    FromInit,
+    Permit,
+    Saved,
+    Spawn,
+    Wake,
+    Woken,
+    decode_from_init,
+    encode,
+)
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
 """How long an ended worker may take to disappear before it is killed by force."""
 
+ANSWER_SECONDS = 10.0
+"""How long the init may take to answer; a fork of a very large session takes a good part of one."""
+
 CONTROL_BYTES = 16 * 1024
-_PAGE = resource.getpagesize()
 
-
-@dataclass(frozen=True)
-class Death:
-    """How the session process ended. `signal` is 0 if it exited by itself, with `exit_code`."""
-
-    signal: int
-    exit_code: int
+_Heard = tuple[FromInit, list[int]]
 
 
 class Worker:
-    """A worker's init and session process."""
+    """A worker's processes. Sandboxes that are forks of each other share one; threads may too."""
 
     def __init__(self, breed: Breed, spawn: Spawn) -> None:
+        """Raises StartFailed."""
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket, session = socket.socketpair()
-        self._descriptors: list[int] = []
-        self._died: Died | None = None
+        ours, theirs = socket.socketpair()
+        self._listening = threading.Lock()
+        self._heard: dict[tuple[type, int], _Heard] = {}
+        self._sessions = self._checkpoints = FIRST_SESSION
+        self._users = 1
+        self._init = -1
         try:
-            with control, session:
-                NURSERY.spawn(breed, spawn, control, session)
-            self._await_birth()
+            with control, theirs:
+                NURSERY.spawn(breed, spawn, control, theirs)
+            self.first = self._await_birth(ours)
         except BaseException:
-            self.close()
+            ours.close()
+            self._end()
             raise
 
-    def _await_birth(self) -> None:
+    def _await_birth(self, ours: socket.socket) -> SessionProcess:
         self._control.settimeout(START_SECONDS)
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, CONTROL_BYTES, 2)
+            message, descriptors = self._receive()
         except TimeoutError:
             raise StartFailed(f"no worker came up within {START_SECONDS:.0f} s") from None
-        self._descriptors += descriptors
-        message = decode_from_init(data) if data else Failed("its init ended without a word")
+        except OSError:
+            message, descriptors = Failed("its init ended without a word"), []
         if isinstance(message, Failed):
             raise StartFailed(f"the worker did not start: {message.reason}")
         if not isinstance(message, Born) or len(descriptors) != 2:
+            _close_all(descriptors)
             raise StartFailed("out of file descriptors in this process: raise `ulimit -n`")
-        self._init, self._session = descriptors
-        self.pid = _pid_of(self._session)
-        self._cpu_clock = (
-            ~self.pid << 3
-        ) | 2  # CPUCLOCK_SCHED of a process: clock_getcpuclockid(3)
-        self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._descriptors.append(self._statm)
-
-    # --- meters ---------------------------------------------------------------------------------
-
-    def cpu_seconds(self) -> float:
-        """CPU time of all threads of the session process so far; raises OSError when it is gone."""
-        return time.clock_gettime(self._cpu_clock)
-
-    def resident_bytes(self) -> int:
-        """Memory that the session process has in use now; 0 when it is gone."""
+        self._init, session = descriptors
         try:
-            fields = os.pread(self._statm, 128, 0).split()
-        except ProcessLookupError:
-            return 0
-        return int(fields[1]) * _PAGE if fields else 0
+            return SessionProcess(FIRST_SESSION, session, ours)
+        except ProcessGone:
+            reason = self._answer(Failed, 0)
+            why = reason[0].reason if reason and isinstance(reason[0], Failed) else "it ended"
+            raise StartFailed(f"the worker did not start: {why}") from None
 
-    def peak_bytes(self) -> int:
-        """Largest resident set of the session process so far; 0 when it is gone."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return 0
-        # from the line's start: the code chooses its own name, which comes first
-        _, _, rest = status.partition("\nVmHWM:")
-        return int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
+    # --- what can be asked of it ----------------------------------------------------------------
 
-    def allow_memory(self, memory: int) -> None:
-        """Let the session process allocate up to `memory` bytes from now on.
+    def allow_memory(self, process: SessionProcess, memory: int) -> None:
+        """Let a session process allocate up to `memory` bytes from now on.
 
         Its init does it: where the worker has a user id of its own, even root may be refused.
         """
-        try:
-            self._control.send(encode(AllowMemory(memory)))
-        except OSError:  # the init is gone: whoever uses the session socket next finds out
-            return
-        self._hear()
+        if self._ask(AllowMemory(process.number, memory)):
+            self._answer(Allowed, process.number)
 
-    # --- ends -----------------------------------------------------------------------------------
+    def permit(self, process: SessionProcess, *, replaces: int | None) -> int:
+        """Let this process, whose step has ended, fork a checkpoint; returns its number."""
+        with self._listening:
+            self._checkpoints += 1
+            number = self._checkpoints
+        self._ask(Permit(process.number, number, replaces))
+        return number
 
-    def interrupt(self) -> None:
-        """Ask the code to stop: it can refuse."""
-        self._signal(signal.SIGINT)
+    def saved(self, checkpoint: int) -> str | None:
+        """Wait until a checkpoint that was permitted sleeps; else returns why there is none."""
+        answer = self._answer(Saved, checkpoint)
+        if answer is None or not isinstance(answer[0], Saved):
+            return "it did not come to rest"
+        return answer[0].failure
 
-    def kill(self) -> None:
-        """End the session process, whatever it does."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            signal.pidfd_send_signal(self._session, number)
-        except ProcessLookupError:  # it has ended by itself
-            return
-
-    def death(self) -> Death | None:
-        """How the session process ended, or None if its init does not say within END_SECONDS."""
-        if self._died is None:
-            self._hear()
-        if self._died is None:
+    def wake(self, checkpoint: int) -> SessionProcess | None:
+        """Let a checkpoint go on as a session process; None if it is not there any more."""
+        with self._listening:
+            self._sessions += 1
+            number = self._sessions
+        ours, theirs = socket.socketpair()
+        with theirs:
+            asked = self._ask(Wake(checkpoint, number), [theirs.fileno()])
+        answer = self._answer(Woken, number) if asked else None
+        if answer is None or not answer[1]:
+            ours.close()
             return None
-        code = os.waitstatus_to_exitcode(self._died.status)
-        return Death(signal=max(-code, 0), exit_code=max(code, 0))
-
-    def _hear(self) -> None:
-        """Wait for what the init has to say, END_SECONDS at most; keep the news of a death."""
-        self._control.settimeout(END_SECONDS)
         try:
-            data = self._control.recv(CONTROL_BYTES)
-        except OSError:
-            return
-        message = decode_from_init(data) if data else None
-        if isinstance(message, Died):
-            self._died = message
+            return SessionProcess(number, answer[1][0], ours)
+        except ProcessGone:
+            return None
 
-    def close(self) -> None:
-        """End every process of the worker and wait until they are gone."""
+    def drop(self, checkpoint: int) -> None:
+        """End a checkpoint."""
+        self._ask(Drop(checkpoint))
+
+    def death(self, process: SessionProcess) -> Death | None:
+        """How a session process ended, or None if its init does not know."""
+        answer = self._answer(Died, process.number)
+        if answer is None or not isinstance(answer[0], Died) or answer[0].status is None:
+            return None
+        return death_of(answer[0].status)
+
+    # --- the control socket ---------------------------------------------------------------------
+
+    def _ask(self, message: ForInit, descriptors: Sequence[int] = ()) -> bool:
+        """False if the init is gone: whoever uses a session socket next finds out."""
+        try:
+            socket.send_fds(self._control, [encode(message)], descriptors)
+        except OSError:
+            return False
+        return True
+
+    def _answer(self, kind: type, number: int) -> _Heard | None:
+        """The init's message of this kind about this number; None if it does not come in time."""
+        wanted = (kind, number)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        with self._listening:
+            while wanted not in self._heard:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return None
+                self._control.settimeout(left)
+                try:
+                    heard = self._receive()
+                except OSError:
+                    return None
+                self._heard[_subject(heard[0])] = heard
+            return self._heard.pop(wanted)
+
+    def _receive(self) -> _Heard:
+        data, descriptors, _, _ = socket.recv_fds(self._control, CONTROL_BYTES, 2)
+        if not data:
+            raise ConnectionResetError
+        return decode_from_init(data), descriptors
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def share(self) -> None:
+        """One sandbox more uses this worker."""
+        with self._listening:
+            self._users += 1
+
+    def release(self) -> None:
+        """A sandbox is done with it; with the last one, every process of the worker ends."""
+        with self._listening:
+            self._users -= 1
+            last = self._users == 0
+        if last:
+            self._end()
+
+    def _end(self) -> None:
         self._control.close()  # which tells the init to kill what it has and to leave
-        with contextlib.suppress(OSError):  # the other side may be closed already
-            self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        if len(self._descriptors) >= 2 and not _gone(self._descriptors[0], END_SECONDS):
-            for descriptor in self._descriptors[:2]:
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        if self._init >= 0:
+            if not _gone(self._init, END_SECONDS):
+                signal.pidfd_send_signal(self._init, signal.SIGKILL)
+            os.close(self._init)
+            self._init = -1
+        for _, descriptors in self._heard.values():
+            _close_all(descriptors)
+
+
+def _subject(message: FromInit) -> tuple[type, int]:
+    """What a message is about, so that it is found by whoever asks for it."""
+    match message:
+        case Died(session=number) | Woken(session=number) | Allowed(session=number):
+            return type(message), number
+        case Saved(checkpoint=number):
+            return Saved, number
+        case _:
+            return type(message), 0
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _gone(pidfd: int, seconds: float) -> bool:
@@ -161,12 +223,3 @@ def _gone(pidfd: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
-
-
-def _pid_of(pidfd: int) -> int:
-    """The process id that a pidfd from another pid namespace has in ours (proc_pid_fdinfo(5))."""
-    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines():
-        key, _, value = line.partition(":")
-        if key == "Pid" and int(value) > 0:
-            return int(value)
-    raise StartFailed("the worker ended while it started")

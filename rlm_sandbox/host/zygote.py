@@ -158,7 +158,7 @@ class Nursery:
     def _raise(self, breed: Breed) -> Zygote:
         """Start a zygote of this breed in the strongest tier that the host offers."""
         isolation = breed.isolation
-        choices = tiers.choices(isolation)
+        choices = self._choices(breed)
         if (reason := tiers.unsupported(isolation)) is not None:
             raise IsolationUnavailable(reason)
         packages = find(breed.packages)
@@ -177,6 +177,14 @@ class Nursery:
             f"this host does not offer isolation={isolation!r} ({'; '.join(refusals)}). "
             f"What helps: {'. '.join(advice)}."
         )
+
+    def _choices(self, breed: Breed) -> tuple[Tier, ...]:
+        """A zygote that replaces another puts on the same layers: that is what users were told."""
+        former = self._zygotes.get(breed)
+        if former is None:
+            return tiers.choices(breed.isolation)
+        layers = frozenset(map(Layer, former.prepared.layers))
+        return (Tier(self._tiers[breed].name, layers),)
 
     def pids(self) -> list[int]:
         """The process ids of the zygotes that have been started."""

@@ -16,9 +16,10 @@ from typing import NoReturn
 
 def main(descriptor: int, settings: str) -> NoReturn:
     paths = json.loads(settings)["import_paths"]
-    sys.path[:0] = paths
+    standard = len(sys.path)
+    sys.path += paths  # last: nothing there can stand in for a module of the standard library
     zygote = importlib.import_module("rlm_sandbox.worker.zygote")
-    del sys.path[: len(paths)]
+    del sys.path[standard:]
     zygote.Zygote(socket.socket(fileno=descriptor), settings).serve()
 
 

@@ -63,13 +63,18 @@ class _Pending:
 class Bridge:
     def __init__(self, channel: Channel, *, concurrent_calls: int, value_bytes: int) -> None:
         self._channel = channel
+        self._concurrent_calls = concurrent_calls
         self._value_bytes = value_bytes
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Start anew: in a woken checkpoint no thread is left that could give back a lock."""
         self._calling = threading.Lock()
         self._calls = 0
         self._pending: dict[int, _Pending] = {}
         self._command = _Pending()
         self._reading = threading.Lock()
-        self._slots = threading.BoundedSemaphore(concurrent_calls)
+        self._slots = threading.BoundedSemaphore(self._concurrent_calls)
         self._open = False  # True while a step runs: a host call belongs to a step
 
     def call(self, index: int, args: tuple[object, ...], kwargs: dict[str, object]) -> object:

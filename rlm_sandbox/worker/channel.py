@@ -27,11 +27,18 @@ class StepInterrupted(BaseException):
 
 class Channel:
     def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+        self.socket = sock
         self._buffer = FrameBuffer(cap=UNLIMITED)
         self._sending = threading.Lock()
         self.main_thread = threading.main_thread().ident
         self.shielded = True
+        self.interrupted = False
+
+    def reopen(self, sock: socket.socket) -> None:
+        """In a woken checkpoint: this is the socket now, and no other thread is left."""
+        self.socket = sock
+        self._buffer = FrameBuffer(cap=UNLIMITED)
+        self._sending = threading.Lock()
         self.interrupted = False
 
     def receive(self) -> ForWorker:
@@ -41,14 +48,14 @@ class Channel:
             payload = buffer.next_frame()
             if payload is not None:
                 return decode_for_worker(payload)
-            data = self._socket.recv(max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE)))
+            data = self.socket.recv(max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE)))
             if not data:
                 os._exit(0)
             buffer.feed(data)
 
     def receive_descriptor(self) -> int:
         """The descriptor that comes with the one byte that the worker has asked for."""
-        _, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
+        _, descriptors, _, _ = socket.recv_fds(self.socket, 1, 1)
         if not descriptors:
             os._exit(0)
         return descriptors[0]
@@ -56,7 +63,7 @@ class Channel:
     def send(self, message: FromWorker) -> None:
         data = frame(encode(message))
         with Shield(self), self._sending:
-            self._socket.sendall(data)
+            self.socket.sendall(data)
 
     def listen_for_interrupts(self) -> None:
         signal.signal(signal.SIGINT, self._on_interrupt)

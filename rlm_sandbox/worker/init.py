@@ -11,17 +11,33 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from rlm_sandbox.confine import lockdown, privileges, rlimits, selftest
 from rlm_sandbox.confine.lockdown import Layer, Wall
-from rlm_sandbox.protocol import Allowed, Born, Died, Failed, Spawn, decode_for_init, encode
-from rlm_sandbox.worker.gate import Gate
+from rlm_sandbox.protocol import (
+    FIRST_SESSION,
+    Allowed,
+    AllowMemory,
+    Born,
+    Died,
+    Drop,
+    Failed,
+    FromInit,
+    Permit,
+    Saved,
+    Spawn,
+    Wake,
+    Woken,
+    decode_for_init,
+    encode,
+)
+from rlm_sandbox.worker.gate import Asleep, Awake, Gate
 from rlm_sandbox.worker.serve import serve
 
 CONTROL_BYTES = 1024
-_KIB = 1024
 
 
 def run(wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket) -> NoReturn:
@@ -42,30 +58,32 @@ def run(wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket
 
 
 class _Init:
-    """The session process, seen from the one above it."""
+    """The session processes, seen from the one above them."""
 
     def __init__(self, wall: Wall, spawn: Spawn, control: socket.socket) -> None:
         self._wall = wall
         self._spawn = spawn
         self._control = control
         self._gate: Gate | None = None
-        self._child = -1
-        self._watched = -1
+        self._sessions: dict[int, int] = {}  # session -> process id
+        self._watched: dict[int, int] = {}  # pidfd -> session
+        self._poll = select.poll()
 
     def start(self, session: socket.socket) -> _Init:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._child = os.fork()
-        if self._child == 0:
+        child = os.fork()
+        if child == 0:
             ours.close()
             self._be_the_session(session, theirs)
         theirs.close()
         session.close()
-        self._watched = os.pidfd_open(self._child)
+        pidfd = os.pidfd_open(child)
+        self._watch(FIRST_SESSION, child, pidfd)
         if self._wall.has(Layer.GATE):
-            self._gate = _receive_gate(ours, self._child)
+            self._gate = _receive_gate(ours, self._sessions)
         ours.close()
         own = os.pidfd_open(os.getpid())
-        socket.send_fds(self._control, [encode(Born())], [own, self._watched])
+        socket.send_fds(self._control, [encode(Born())], [own, pidfd])
         os.close(own)
         return self
 
@@ -81,37 +99,73 @@ class _Init:
         finally:
             os._exit(1)
 
+    def _watch(self, session: int, pid: int, pidfd: int) -> None:
+        self._sessions[session] = pid
+        self._watched[pidfd] = session
+        self._poll.register(pidfd, select.POLLIN)
+
     def attend(self) -> None:
-        """Until the controller hangs up: answer the gate, report the session process's end."""
-        poll = select.poll()
+        """Until the controller hangs up: obey it, answer the gate, report every death."""
+        poll = self._poll
         poll.register(self._control, select.POLLIN)
-        poll.register(self._watched, select.POLLIN)
         if self._gate is not None:
             poll.register(self._gate.listener, select.POLLIN)
+        controller = self._control.fileno()
         while True:
-            for descriptor, events in poll.poll():
-                if descriptor == self._watched:
-                    self._report_death()
-                    poll.unregister(descriptor)
-                elif descriptor == self._control.fileno():
-                    if not self._obey(self._control.recv(CONTROL_BYTES)):
-                        return
+            ready = dict(poll.poll())
+            if controller in ready:  # first of all: a permit comes before the fork that it is for
+                if not self._obey():
+                    return
+                continue
+            for descriptor, events in ready.items():
+                if descriptor in self._watched:
+                    self._report_death(descriptor)
                 elif self._gate is not None and events & select.POLLIN:
-                    self._gate.answer()
+                    self._report_answer(self._gate.answer())
                 else:  # nobody is left behind the gate
                     poll.unregister(descriptor)
 
-    def _obey(self, data: bytes) -> bool:
-        """Carry out what the controller asks for; False when it has hung up."""
-        if data:
-            rlimits.allow_memory(self._child, decode_for_init(data).memory)
-            _tell(self._control, Allowed())
-        return bool(data)
+    def _obey(self) -> bool:
+        """Do what the controller asks for; False when it has hung up."""
+        data, descriptors, _, _ = socket.recv_fds(self._control, CONTROL_BYTES, 1)
+        if not data:
+            return False
+        match decode_for_init(data):
+            case AllowMemory(session=session, memory=memory):
+                rlimits.allow_memory(self._sessions.get(session, -1), memory)
+                _tell(self._control, Allowed(session))
+            case Permit() as permit:
+                if self._gate is not None:
+                    self._gate.permit(permit)
+            case Drop(checkpoint=number):
+                if self._gate is not None:
+                    self._gate.drop(number)
+            case Wake() as wake:
+                if self._gate is None or not descriptors or not self._gate.wake(wake, *descriptors):
+                    _tell(self._control, Woken(wake.session))
+        return True
 
-    def _report_death(self) -> None:
-        _, status, usage = os.wait4(self._child, 0)
-        seconds = usage.ru_utime + usage.ru_stime
-        _tell(self._control, Died(status, seconds, usage.ru_maxrss * _KIB))
+    def _report_answer(self, news: Asleep | Awake | None) -> None:
+        match news:
+            case Asleep(permit=permit, failure=failure):
+                _tell(self._control, Saved(permit.checkpoint, failure))
+            case Awake(wake=wake, pid=pid, pidfd=pidfd):
+                self._watch(wake.session, pid, pidfd)
+                _tell(self._control, Woken(wake.session), [pidfd])
+
+    def _report_death(self, pidfd: int) -> None:
+        session = self._watched.pop(pidfd)
+        pid = self._sessions.pop(session)
+        try:
+            _, status = os.waitpid(pid, 0)
+        except ChildProcessError:  # its parent lives: another session process, told to ignore it
+            status = None
+        if self._gate is not None:
+            self._report_answer(self._gate.forget(session))
+        _tell(self._control, Died(session, status))
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        _reap_orphans(self._sessions)
 
 
 class _Handover:
@@ -125,21 +179,33 @@ class _Handover:
         os.close(listener)
 
 
-def _receive_gate(gate: socket.socket, child: int) -> Gate | None:
-    """The listener, or None if the session process failed before it had one: it says why itself."""
+def _receive_gate(gate: socket.socket, sessions: dict[int, int]) -> Gate | None:
+    """None if the session process failed before it had a listener: it says why itself."""
     _, descriptors, _, _ = socket.recv_fds(gate, 16, 1)
-    return Gate(descriptors[0], child) if descriptors else None
+    return Gate(descriptors[0], sessions) if descriptors else None
 
 
 def _failure(error: BaseException) -> Failed:
     return Failed(f"{type(error).__name__}: {error}")
 
 
-def _tell(control: socket.socket, message: Allowed | Died | Failed) -> None:
+def _tell(control: socket.socket, message: FromInit, descriptors: Sequence[int] = ()) -> None:
     try:
-        control.send(encode(message))
+        socket.send_fds(control, [encode(message)], descriptors)
     except OSError:  # the controller is gone, and so shall we be
         return
+
+
+def _reap_orphans(sessions: dict[int, int]) -> None:
+    """Collect dropped checkpoints whose parent has died; a session process is asked for by name."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in sessions.values():
+            return
+        os.waitpid(ended.si_pid, 0)
 
 
 def _end_children(*, all_processes: bool) -> None:

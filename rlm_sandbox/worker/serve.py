@@ -5,8 +5,10 @@ from __future__ import annotations
 import mmap
 import os
 import random
+import signal
 import socket
 import sys
+import warnings
 from typing import NoReturn
 
 from rlm_sandbox import values
@@ -22,9 +24,11 @@ from rlm_sandbox.protocol import (
     Load,
     Ready,
     Refusal,
+    Save,
     Set,
     Spawn,
 )
+from rlm_sandbox.worker import checkpoint
 from rlm_sandbox.worker.bridge import Bridge
 from rlm_sandbox.worker.channel import Channel
 from rlm_sandbox.worker.console import Console
@@ -50,11 +54,19 @@ def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
     )
     desk = Desk(console, channel, value_bytes=limits.value_bytes)
     channel.listen_for_interrupts()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that a dropped checkpoint leaves no zombie
+    warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
     channel.send(Ready())
     while True:
         command = bridge.next_command()
         if isinstance(command, Exec):
             channel.send(console.run(command.step, command.code))
+        elif isinstance(command, Save):
+            woken = checkpoint.save(channel.socket)
+            if woken is not None:
+                channel.reopen(woken)
+                bridge.reopen()
+                channel.send(Ready())
         elif isinstance(command, Get | Set | Load | Install | Describe):
             channel.send(desk.answer(command))
 

@@ -1,0 +1,112 @@
+"""One session process as the kernel shows it: metered, signalled, held by pidfd.
+
+What is measured here comes from the kernel, not from the worker. A signal never reaches a stranger
+that was given a recycled process id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_PAGE = resource.getpagesize()
+_PROCESS_CPU_CLOCK = 2  # CPUCLOCK_SCHED, for the whole process: <linux/posix-timers.h>
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a session process ended. `signal` is 0 if it exited by itself, with `exit_code`."""
+
+    signal: int
+    exit_code: int
+
+
+class ProcessGone(Exception):
+    """The process ended before it could be looked at."""
+
+
+class SessionProcess:
+    """A process that runs the user's code, and the socket that leads to it."""
+
+    def __init__(self, number: int, pidfd: int, sock: socket.socket) -> None:
+        """Takes over the descriptor and the socket. Raises ProcessGone."""
+        self.number = number
+        self.socket = sock
+        self._pidfd = pidfd
+        self._statm = -1
+        try:
+            self.pid = _pid_of(pidfd)
+            self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessGone):
+            self.close()
+            raise ProcessGone from None
+        self._cpu_clock = (~self.pid << 3) | _PROCESS_CPU_CLOCK  # as clock_getcpuclockid(3) does
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads so far. Raises OSError when the process is gone."""
+        return time.clock_gettime(self._cpu_clock)
+
+    def resident_bytes(self) -> int:
+        """Memory that it has in use now; 0 when it is gone."""
+        try:
+            fields = os.pread(self._statm, 128, 0).split()
+        except ProcessLookupError:
+            return 0
+        return int(fields[1]) * _PAGE if fields else 0
+
+    def peak_bytes(self) -> int:
+        """Its largest resident set so far; 0 when it is gone."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return 0
+        # from the line's start: the code chooses its own name, which comes first
+        _, _, rest = status.partition("\nVmHWM:")
+        return int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
+
+    def interrupt(self) -> None:
+        """Ask the code to stop: it can refuse."""
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def hang_up(self) -> None:
+        """End the talk on its socket, whoever holds the other side; what came can be read."""
+        with contextlib.suppress(OSError):  # it is disconnected already
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give back the socket and the descriptors; the process sees the end of its socket."""
+        self.hang_up()
+        self.socket.close()
+        for descriptor in (self._pidfd, self._statm):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._pidfd = self._statm = -1
+
+
+def death_of(status: int) -> Death:
+    """What a status of `os.waitpid` says."""
+    code = os.waitstatus_to_exitcode(status)
+    return Death(signal=max(-code, 0), exit_code=max(code, 0))
+
+
+def _pid_of(pidfd: int) -> int:
+    """The process id that a pidfd from another pid namespace has in ours (proc_pid_fdinfo(5))."""
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines():
+        key, _, value = line.partition(":")
+        if key == "Pid" and int(value) > 0:
+            return int(value)
+    raise ProcessGone
