@@ -13,6 +13,8 @@ import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from rlm_core.context import Context, DocumentSpans
 
     P = CONTEXT_SOURCE = CONTEXT_TYPE = ""
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
         ...
 
     def rlm_batch(prompts: list[str], options: dict[str, object]) -> list[dict[str, str]]:
-        """Many sub-model calls at once, made by the host: {"text"} or {"error", "kind"} each."""
+        """Many calls at once, made by the host: {"text"}, with {"error", "message"} if failed."""
         ...
 
     def rlm_budget() -> dict[str, int | float | None]:
@@ -44,6 +46,7 @@ __all__ = [
     "SHOW_VARS",
     "SUBMIT",
     "Context",
+    "PromptError",
     "ask",
     "ask_chunk",
     "ask_chunked",
@@ -66,7 +69,7 @@ __all__ = [
     "tail",
 ]
 
-BAD_ITEM = "[ERROR] llm_batch expects a list of prompt strings."
+BAD_ITEM = "llm_batch expects a list of prompt strings."
 RECORD_KEYS = ("records", "items", "entities", "results", "data")
 LONGEST_SHORT_ANSWER = 80
 EDGES = " \t\r\n.,;:\"'()[]{}"
@@ -134,24 +137,45 @@ def llm_batch(
 ) -> list[str]:
     """Ask a sub-model many things at once; the answers are in the order of the prompts.
 
-    A prompt that failed gives the text "[ERROR] ..." and the others are kept; with
-    on_error="raise" the first failure is raised.
+    A prompt that failed gives a PromptError, which is a text "[ERROR] ...", and the others are
+    kept; with on_error="raise" the first failure is raised.
     """
     if on_error not in {"return", "raise"}:
         raise ValueError("on_error must be 'return' or 'raise'")
     if not isinstance(prompts, (list, tuple)):
-        raise ValueError("llm_batch expects a list of prompt strings.")  # noqa: TRY004
+        raise ValueError(BAD_ITEM)  # noqa: TRY004 - what programs expect
     unique = list(dict.fromkeys(item for item in prompts if isinstance(item, str)))
     answers: dict[str, str] = {}
     if unique:
         options: dict[str, object] = {"model": model, "max_tokens": max_tokens}
         options["on_error"] = on_error
         answers = dict(zip(unique, map(_item_text, rlm_batch(unique, options)), strict=True))
-    return [answers[item] if isinstance(item, str) else BAD_ITEM for item in prompts]
+    return [answers[item] if isinstance(item, str) else _bad_item() for item in prompts]
+
+
+def _bad_item() -> PromptError:
+    return PromptError(f"[ERROR] {BAD_ITEM}", "TypeError", BAD_ITEM)
+
+
+class PromptError(str):
+    """The text in place of an answer that a prompt of a batch did not get, and why.
+
+    `kind` is the name of the error, `message` what it says.
+    """
+
+    __slots__ = ("kind", "message")
+
+    def __new__(cls, text: str, kind: str, message: str) -> Self:
+        self = super().__new__(cls, text)
+        self.kind = kind
+        self.message = message
+        return self
 
 
 def _item_text(item: dict[str, str]) -> str:
-    return item["text"] if "text" in item else f"[ERROR] {item['error']}: {item['message']}"
+    if "error" in item:
+        return PromptError(item["text"], item["error"], item["message"])
+    return item["text"]
 
 
 def llm_query_batch(

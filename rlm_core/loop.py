@@ -11,11 +11,21 @@ events give the same actions again, so that a recorded run can be replayed witho
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rlm_core import salvage, verdict
 from rlm_core.conversation import ContextFacts, Conversation, Feedback
+from rlm_core.phases import (
+    Asked,
+    FallingBack,
+    Guarding,
+    Over,
+    Phase,
+    Ready,
+    Resolving,
+    Running,
+    Salvaging,
+)
 from rlm_core.reply import Code, Final, FinalVar, Neither, Reply, Why, parse_reply
 from rlm_core.salvage import (
     TryCode,
@@ -62,56 +72,6 @@ _PRINTED = (
     "You printed the context itself; you are shown only its beginning. Search it with ctx.find or "
     "re, or cut it with ctx.chunk and ask llm_batch about the pieces."
 )
-
-
-@dataclass(frozen=True)
-class Ready:
-    """Nothing has been asked yet."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The model was asked for the next step."""
-
-
-@dataclass(frozen=True)
-class Running:
-    """Code of the model runs."""
-
-    reply: Code
-
-
-@dataclass(frozen=True)
-class FallingBack:
-    """The caller's fallback code runs."""
-
-
-@dataclass(frozen=True)
-class Resolving:
-    """The model's final names a variable, which is being read."""
-
-    final: Final | FinalVar
-
-
-@dataclass(frozen=True)
-class Guarding:
-    """The auto-finalize variable is being read, to see whether the fallback code is due."""
-
-
-@dataclass(frozen=True)
-class Salvaging:
-    """The episode ends; this attempt at a best answer is under way."""
-
-    ending: Ending
-    attempt: salvage.Attempt
-
-
-@dataclass(frozen=True)
-class Over:
-    """The episode has finished."""
-
-
-Phase = Ready | Asked | Running | FallingBack | Resolving | Guarding | Salvaging | Over
 
 
 class Episode:

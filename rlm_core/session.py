@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 ANSWER_DICT = "answer"
 """The variable of the answer-dict dialect: {"content": ..., "ready": True} ends the run."""
+LONGEST_TEXT = 64_000_000
+"""Characters of a value that are read when it is too long to cross at once."""
+PIECE_CHARS = 1_000_000
 _TEXT_NAME = "_rlm_text"
+_LENGTH_NAME = "_rlm_length"
+_KIND_NAME = "_rlm_is_text"
 _MOST_CHANGES = 12
 _LONGEST_CHANGE = 200
 
@@ -130,13 +135,27 @@ class Session:
         return Value(str(value), "other")
 
     def _as_text(self, name: str) -> Value | None:
-        """A value that does not cross as itself (an object, say) as the text that it makes."""
-        self.box.exec(f"{_TEXT_NAME} = str({name})")
+        """A value that does not cross as itself (an object, or too long) as the text it makes."""
+        self.box.exec(
+            f"{_TEXT_NAME} = str({name})[:{LONGEST_TEXT}]\n"
+            f"{_LENGTH_NAME} = len({_TEXT_NAME})\n"
+            f"{_KIND_NAME} = isinstance({name}, str)"
+        )
         try:
-            text = self.box.get(_TEXT_NAME)
+            length = self.box.get(_LENGTH_NAME)
+            kind = "text" if self.box.get(_KIND_NAME) is True else "other"
+            pieces = [self._piece(start) for start in _starts(length)]
         except (NameNotFound, ValueRefused, SessionLost, SandboxClosed):
             return None
-        return Value(text, "other") if isinstance(text, str) else None
+        finally:
+            with suppress(SessionLost, SandboxClosed):
+                self.box.exec(f"del {_TEXT_NAME}, {_LENGTH_NAME}, {_KIND_NAME}")
+        return Value("".join(pieces), kind)
+
+    def _piece(self, start: int) -> str:
+        self.box.exec(f"_rlm_piece = {_TEXT_NAME}[{start} : {start + PIECE_CHARS}]")
+        piece = self.box.get("_rlm_piece")
+        return piece if isinstance(piece, str) else ""
 
     def _answer_dict(self) -> str | None:
         if not self._variables.get(ANSWER_DICT, "").startswith("dict"):
@@ -196,6 +215,10 @@ def context_source() -> str:
 
 def _source_of(file: str) -> str:
     return resources.files("rlm_core").joinpath(file).read_text(encoding="utf-8")
+
+
+def _starts(length: object) -> range:
+    return range(0, length, PIECE_CHARS) if isinstance(length, int) else range(0)
 
 
 def _consecutive(lengths: list[int]) -> list[int]:

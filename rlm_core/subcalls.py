@@ -26,6 +26,7 @@ LIMIT_TEXT = (
     "[SUBCALL_LIMIT] {error}. You have used all available sub-LLM calls. Build your final answer "
     "now using the information you already have."
 )
+ERROR_TEXT = "[ERROR] {kind}: {error}"
 _NO_USAGE = Usage(0, 0, 0)
 
 
@@ -90,10 +91,11 @@ class Subcalls:
             return LIMIT_TEXT.format(error=error)
 
     def batch(self, prompts: object, options: object = None) -> list[dict[str, str]]:
-        """Host function: many calls at once: {"text"} or {"error", "message"} for each prompt.
+        """Host function: many calls at once: {"text"} or {"text", "error", "message"} for each.
 
-        A limit gives its text to the prompts that it keeps from being asked. With
-        on_error="raise" the first failure is raised instead, and nothing more is begun.
+        A prompt that failed, or that a limit kept from being asked, has a text that says so and
+        the name of the error. With on_error="raise" the first failure is raised instead, and
+        nothing more is begun.
         """
         if not isinstance(prompts, list):
             raise TypeError("rlm_batch takes a list of prompts")
@@ -117,11 +119,11 @@ class Subcalls:
         except PolicyError as error:
             if strict or isinstance(error, MaxRecursionExceeded):
                 raise
-            return {"text": LIMIT_TEXT.format(error=error)}
+            return _failed(error, LIMIT_TEXT.format(error=error))
         except Exception as error:
             if strict:
                 raise
-            return {"error": type(error).__name__, "message": str(error)}
+            return _failed(error, ERROR_TEXT.format(kind=type(error).__name__, error=error))
 
     def _request(self, prompt: object, options: object) -> Request:
         """The worker is not trusted: what it sends is checked before it is used."""
@@ -265,6 +267,10 @@ class _BatchWork:
 def cut(text: str, limit: int) -> str:
     """A text as the trace keeps it."""
     return text if len(text) <= limit else text[:limit] + "...<truncated>"
+
+
+def _failed(error: Exception, text: str) -> dict[str, str]:
+    return {"text": text, "error": type(error).__name__, "message": str(error)}
 
 
 def _whole(value: object, default: int, name: str) -> int:

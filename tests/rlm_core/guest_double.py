@@ -43,7 +43,8 @@ class HostDouble:
         try:
             return {"text": self.answer(prompt)}
         except RuntimeError as error:
-            return {"error": "RuntimeError", "message": str(error)}
+            text = f"[ERROR] RuntimeError: {error}"
+            return {"text": text, "error": "RuntimeError", "message": str(error)}
 
 
 def guest_session(

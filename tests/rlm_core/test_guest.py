@@ -87,6 +87,8 @@ def test_one_failed_prompt_does_not_lose_the_batch() -> None:
 
     guest = guest_session(Context.from_text(TEXT), HostDouble(answer))
     assert run(guest, "out = llm_batch(['a', 'bad'])") == ["A", "[ERROR] RuntimeError: no luck"]
+    code = "out = [(e.kind, e.message) for e in out if isinstance(e, PromptError)]"
+    assert run(guest, code) == [("RuntimeError", "no luck")]
 
 
 def test_pieces_of_every_kind_are_asked_about(guest: dict[str, Any], host: HostDouble) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rlm_core.conversation import ContextFacts
 from rlm_core.loop import Episode
@@ -389,3 +393,77 @@ def test_an_event_out_of_turn_is_the_drivers_mistake() -> None:
     after(finished, Replied("FINAL: x"))
     with pytest.raises(ValueError, match="not expected"):
         finished.handle(Begin())
+
+
+# --- any model, any session -----------------------------------------------------------------------
+
+REPLIES = st.sampled_from(
+    [
+        "", "words", "x = 1", "print(P)", "FINAL: a", "FINAL(answer)", "FINAL_VAR: x",
+        "FINAL: I will",         "x = 1\nFINAL_VAR: x", "```python\nx = (\n```", "```js\nx\n```", "SUBMIT(x)\ny = 1",
+    ]
+)  # fmt: skip
+VALUES = st.dictionaries(
+    st.sampled_from(["x", "key", "answer", "final_answer", "result"]),
+    st.builds(Value, st.sampled_from(["", "a", "NO_ANSWER", "next step"]),
+              st.sampled_from(["text", "none", "other"])),
+)  # fmt: skip
+RULES = st.builds(
+    EpisodeRules,
+    max_steps=st.integers(1, 6),
+    min_steps=st.integers(0, 3),
+    require_repl_before_final=st.booleans(),
+    require_subcall_before_final=st.booleans(),
+    auto_finalize=st.none()
+    | st.builds(AutoFinalize, st.just("key"), st.integers(0, 3), st.just(("next",)), st.just(2)),
+    fallback_code=st.none() | st.just("f()"),
+    invalid_response_limit=st.none() | st.integers(1, 3),
+    repl_error_limit=st.none() | st.integers(1, 2),
+    subcall_guard_steps=st.none() | st.integers(1, 3),
+    fallback_guard_steps=st.none() | st.integers(1, 3),
+    collapse_limit=st.integers(2, 4),
+    conversation_history=st.booleans(),
+)
+
+
+@given(rules=RULES, data=st.data())
+def test_every_episode_comes_to_an_end_whatever_model_and_session_do(
+    rules: EpisodeRules, data: st.DataObject
+) -> None:
+    episode = Episode(rules, "Who?", FACTS)
+    event: Event = Begin()
+    for _ in range(60):
+        *quiet, action = episode.handle(event)
+        assert all(isinstance(each, Clear) for each in quiet)
+        match action:
+            case Finish(answer):
+                assert answer.strip() or action.status is RunStatus.ANSWERED
+                return
+            case Ask(messages):
+                assert [message["role"] for message in messages[:2]] == ["system", "user"]
+                assert all(message["content"] for message in messages)
+                roles = [message["role"] for message in messages[1:]]
+                assert all(one != two for one, two in pairwise(roles))
+                event = data.draw(
+                    st.builds(
+                        Replied,
+                        REPLIES,
+                        st.sampled_from([None, "length"]),
+                        st.sampled_from([None, None, None, Limit.TOKENS]),
+                    )
+                    | st.builds(Refused, st.sampled_from(Limit))
+                )
+            case Run():
+                event = data.draw(
+                    st.builds(
+                        Ran,
+                        stdout=st.sampled_from(["", "out\n"]),
+                        error=st.none() | st.just("NameError: x"),
+                        values=VALUES,
+                        submitted=st.none() | st.just("s"),
+                        subcalls=st.integers(0, 1),
+                    )
+                )
+            case Look():
+                event = Looked(data.draw(VALUES))
+    pytest.fail("the episode does not end")

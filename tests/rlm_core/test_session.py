@@ -72,6 +72,17 @@ def test_reading_a_value_whose_text_fails_reads_nothing(session: Session) -> Non
     assert session.read(["bad"]) == {}
 
 
+def test_a_text_that_is_too_long_to_cross_at_once_is_read_in_pieces() -> None:
+    session = opened(DOCUMENTS, limits=Limits(value_bytes="5MiB"))
+    try:
+        session.run("long = 'abcdefg' * 1_000_000")
+        value = session.read(["long"])["long"]
+        assert value == Value("abcdefg" * 1_000_000)
+        assert session.run("print(sorted(n for n in globals() if n.startswith('_rlm_')))")
+    finally:
+        session.close()
+
+
 def test_a_cleared_variable_is_none(session: Session) -> None:
     session.run("x = 1")
     session.clear("x")

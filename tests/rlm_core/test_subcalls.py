@@ -50,10 +50,7 @@ class Host:
         self.cache.close()
 
     def texts(self, prompts: list[str], **options: object) -> list[str]:
-        return [
-            item.get("text", item.get("error", ""))
-            for item in self.subcalls.batch(prompts, options)
-        ]
+        return [item["text"] for item in self.subcalls.batch(prompts, options)]
 
 
 def test_a_call_is_answered_charged_and_recorded(tmp_path: Path) -> None:
@@ -139,7 +136,7 @@ def test_a_failed_prompt_is_reported_by_type_and_the_others_are_kept(tmp_path: P
     with Host(tmp_path, Answering(answer)) as host:
         assert host.subcalls.batch(["a", "bad", "c"]) == [
             {"text": "A"},
-            {"error": "LookupError", "message": "no luck"},
+            {"text": "[ERROR] LookupError: no luck", "error": "LookupError", "message": "no luck"},
             {"text": "C"},
         ]
         with pytest.raises(LookupError):
