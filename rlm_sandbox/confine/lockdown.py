@@ -80,7 +80,7 @@ def _be_ordinary(wall: Wall) -> None:
     if wall.uids:
         privileges.become(wall.uids[os.getpid() % len(wall.uids)])
         privileges.dumpable()
-        wall.uids, wall.layers = range(0), wall.layers - {Layer.UID}
+        wall.uids = range(0)
 
 
 def possible(layers: frozenset[Layer]) -> frozenset[Layer]:

@@ -82,7 +82,8 @@ def _uts(_wall: Wall, _limits: WorkerLimits) -> None:
 
 def _uid(wall: Wall, _limits: WorkerLimits) -> None:
     ids = {*os.getresuid(), *os.getresgid(), *os.getgroups()}
-    _demand(len(ids) == 1 and ids.issubset(wall.uids), f"uid: the process has the ids {ids}")
+    spare = 0 not in ids and (not wall.uids or ids.issubset(wall.uids))
+    _demand(len(ids) == 1 and spare, f"uid: the process has the ids {ids}")
 
 
 def _rlimits(_wall: Wall, limits: WorkerLimits) -> None:
