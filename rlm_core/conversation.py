@@ -72,6 +72,10 @@ class Conversation:
     def ask_for_summary(self, feedback: Feedback, step: int) -> tuple[Message, ...]:
         """The messages that ask for the best answer when no step is left."""
         last = {"role": "user", "content": prompts.SUMMARY_REQUEST}
+        if self.turns and self.turns[-1]["role"] == "user":  # it was never sent: nothing was left
+            *before, unsent = self.turns
+            last["content"] = f"{unsent['content']}\n\n{prompts.SUMMARY_REQUEST}"
+            return (*before, last)
         if self.turns:
             result = self._next(feedback, step)["content"]
             last["content"] = f"{result}\n\n{prompts.SUMMARY_REQUEST}"

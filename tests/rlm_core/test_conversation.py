@@ -77,6 +77,15 @@ def test_no_limit_keeps_everything() -> None:
     assert trimmed(turns(3), tokens_in(turns(3))) == turns(3)
 
 
+def test_a_question_that_could_not_be_sent_is_part_of_the_request_for_a_summary() -> None:
+    conversation = Conversation(EpisodeRules(), "Who?", FACTS)
+    conversation.ask(Feedback(), 1, repl_executed=False)
+    messages = conversation.ask_for_summary(Feedback(), 1)
+    assert [message["role"] for message in messages] == ["system", "user"]
+    assert "Who?" in messages[1]["content"]
+    assert "no step left" in messages[1]["content"]
+
+
 def test_the_request_for_a_summary_shows_the_last_result() -> None:
     conversation = Conversation(EpisodeRules(), "Who?", FACTS)
     conversation.ask(Feedback(), 1, repl_executed=False)

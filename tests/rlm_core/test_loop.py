@@ -399,10 +399,20 @@ def test_an_event_out_of_turn_is_the_drivers_mistake() -> None:
 
 REPLIES = st.sampled_from(
     [
-        "", "words", "x = 1", "print(P)", "FINAL: a", "FINAL(answer)", "FINAL_VAR: x",
-        "FINAL: I will",         "x = 1\nFINAL_VAR: x", "```python\nx = (\n```", "```js\nx\n```", "SUBMIT(x)\ny = 1",
+        "",
+        "words",
+        "x = 1",
+        "print(P)",
+        "FINAL: a",
+        "FINAL(answer)",
+        "FINAL_VAR: x",
+        "FINAL: I will",
+        "x = 1\nFINAL_VAR: x",
+        "```python\nx = (\n```",
+        "```js\nx\n```",
+        "SUBMIT(x)\ny = 1",
     ]
-)  # fmt: skip
+)
 VALUES = st.dictionaries(
     st.sampled_from(["x", "key", "answer", "final_answer", "result"]),
     st.builds(Value, st.sampled_from(["", "a", "NO_ANSWER", "next step"]),
