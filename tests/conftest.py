@@ -7,10 +7,12 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from rlm_sandbox import Sandbox
-from tests.census import Census, settle
+from rlm_sandbox.host.zygote import NURSERY
+from tests.census import GRACE_SECONDS, Census, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +32,19 @@ def _own_temporary_directory() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _zygote(_own_temporary_directory: None) -> None:
-    """The zygote lives as long as this process: it is there before anything is counted."""
+def _zygote(_own_temporary_directory: None) -> Iterator[None]:
+    """The zygote lives as long as this process: it is there before anything is counted.
+
+    When it is told to go, everything that came from it goes as well.
+    """
     Sandbox().close()
+    yield
+    below = psutil.Process().children(recursive=True)
+    NURSERY.close()
+    left = psutil.wait_procs(below, timeout=GRACE_SECONDS)[1]
+    if left:
+        names = ", ".join(str(process.pid) for process in left)
+        pytest.fail(f"the zygote is gone and left processes behind: {names}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)

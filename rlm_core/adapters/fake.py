@@ -74,12 +74,12 @@ class FakeAdapter:
     def __init__(
         self,
         *,
-        rules: Iterable[FakeRule] = (),
-        script: Iterable[str] = (),
+        rules: Iterable[FakeRule] | None = None,
+        script: Iterable[str] | None = None,
         model: str | None = None,
     ) -> None:
-        self._rules = list(rules)
-        self._script = list(script)
+        self._rules = list(rules or ())
+        self._script = list(script or ())
         self._lock = threading.Lock()
         self.model = model
         self.call_log: list[list[dict[str, str]]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from rlm_core.cli.exits import Exit
@@ -20,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rlm_core.cli.output import Output, silence_broken_pipes
 
     arguments = parse(sys.argv[1:] if argv is None else argv)
-    output = Output(sys.stdout, sys.stderr, os.environ, quiet=arguments.quiet)
+    quiet = arguments.quiet  # and a closed stream (`>&-`) is none at all to Python
+    output = Output(sys.stdout or StringIO(), sys.stderr or StringIO(), os.environ, quiet=quiet)
     try:
         from rlm_core.cli.ask import ask
 

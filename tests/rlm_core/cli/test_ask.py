@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 import rlm_core
@@ -295,6 +296,40 @@ def test_ctrl_c_is_130_and_ends_the_call_in_flight(home: Path) -> None:
             out, err = process.communicate(timeout=30)
         assert server.client_gone.wait(10)
     assert (process.returncode, out, err) == (Exit.INTERRUPTED, "", "rlm: interrupted\n")
+
+
+def test_ctrl_c_ends_running_code_too(home: Path) -> None:
+    with ChatServer(chat("llm_query('started')\nwhile True: pass"), chat("")) as server:
+        named = ["--model", "m", "--base-url", server.base_url]
+        with subprocess.Popen(
+            [sys.executable, "-m", "rlm_core.cli", "ask", *named, QUESTION, "vault.txt"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=home,
+            env=environment(home),
+        ) as process:
+            while len(server.requests) < 2:
+                threading.Event().wait(0.02)
+            workers = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (Exit.INTERRUPTED, "", "rlm: interrupted\n")
+    assert workers
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+
+def test_a_closed_standard_output_is_no_error(home: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m rlm_core.cli ask --quiet '{QUESTION}' vault.txt >&-",
+        shell=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home,
+        env=environment(home),
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (Exit.ANSWERED, "")
 
 
 def test_a_reader_who_has_enough_is_no_error(home: Path) -> None:
