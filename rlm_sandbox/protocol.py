@@ -64,6 +64,8 @@ class Spawn(Struct, frozen=True, tag=True):
     functions: tuple[str, ...]
     imports: tuple[str, ...] | None
     """Modules that the code may import; None leaves it to the kernel."""
+    group: str | None = None
+    """Its control group, below `Settings.groups`."""
 
 
 class Settings(Struct, frozen=True):
@@ -80,6 +82,8 @@ class Settings(Struct, frozen=True):
     """Files and folders of those packages."""
     search_paths: tuple[str, ...] = ()
     """What `sys.path` needs for them."""
+    groups: tuple[str, ...] = ()
+    """Folders of control groups below which workers have theirs."""
 
 
 # --- zygote -> controller ---------------------------------------------------------------------

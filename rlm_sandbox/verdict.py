@@ -86,6 +86,8 @@ def _judge_death(seen: Evidence, limits: Limits) -> tuple[Outcome, str]:
     death = seen.death
     if death is None:
         return Outcome.CRASHED, "Crashed: the worker disappeared."
+    if death.out_of_memory:
+        return Outcome.MEMORY, _over(Outcome.MEMORY, limits)
     if death.signal == signal.SIGXCPU:
         return Outcome.CPU, _over(Outcome.CPU, limits)
     if death.signal:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlm_sandbox.confine import (
+    cgroups,
     landlock,
     mounts,
     namespaces,
@@ -49,6 +50,8 @@ class Wall:
     """Folders that the code may read: the standard library, libraries, packages."""
     uids: range = range(0)
     """User ids for the workers, one each; empty: they run as this process does."""
+    groups: tuple[int, ...] = ()
+    """Descriptors of the folders of control groups below which workers have theirs."""
     workers: int = 0
     """How many have been started."""
 
@@ -56,10 +59,14 @@ class Wall:
         return layer in self.layers
 
 
-def prepare_zygote(layers: frozenset[Layer], packages: Iterable[str]) -> Wall:
+def prepare_zygote(
+    layers: frozenset[Layer], packages: Iterable[str], groups: Iterable[str] = ()
+) -> Wall:
     """Move this process into the minimal root, if the MOUNT layer is on. Raises OSError."""
     readable = tuple(dict.fromkeys([*sys.path, *library_folders(), TIME_ZONES, *packages]))
     wall = Wall(layers, os.open("/proc", os.O_PATH | os.O_CLOEXEC), readable)
+    if wall.has(Layer.CGROUP):
+        wall.groups = tuple(os.open(group, os.O_PATH | os.O_CLOEXEC) for group in groups)
     if wall.has(Layer.UID):
         wall.uids = privileges.spare_uids()
     if wall.has(Layer.MOUNT):
@@ -83,13 +90,13 @@ def _be_ordinary(wall: Wall) -> None:
         wall.uids = range(0)
 
 
-def possible(layers: frozenset[Layer]) -> frozenset[Layer]:
-    """Those of these optional layers that this host offers."""
+def possible(layers: frozenset[Layer], groups: Sequence[str] = ()) -> frozenset[Layer]:
+    """Those of these optional layers that this host offers; `groups` are what it delegates."""
     offered = {
         Layer.UID: lambda: os.geteuid() == 0 and privileges.has_spare_uids(),
         Layer.LANDLOCK: lambda: landlock.abi() > 0,
         Layer.GATE: seccomp.offers_listener,
-        Layer.CGROUP: lambda: False,
+        Layer.CGROUP: lambda: len(groups) > 0,
     }
     return frozenset(layer for layer in layers if offered[layer]())
 
@@ -104,8 +111,15 @@ def library_folders() -> list[str]:
     return sorted(folders)
 
 
-def enclose_init(wall: Wall, limits: WorkerLimits) -> None:
-    """Namespaces, user id and rights of a worker's init and all below it. Raises OSError."""
+def enclose_init(wall: Wall, limits: WorkerLimits, group: str | None = None) -> None:
+    """Control group, namespaces, user id and rights of a worker's init and all below it.
+
+    Raises OSError.
+    """
+    if group is not None:
+        cgroups.join(wall.groups, group)
+    for descriptor in wall.groups:
+        os.close(descriptor)
     surroundings = sum(flag for layer, flag in _FLAGS.items() if wall.has(layer))
     if not wall.uids:
         if wall.has(Layer.USER):

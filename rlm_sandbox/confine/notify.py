@@ -47,7 +47,7 @@ def let_through(listener: int, question: Question) -> None:
 
 
 def give_descriptor(listener: int, question: Question, descriptor: int) -> bool:
-    """The call returns a copy of our descriptor; False if its caller is gone or can have no more."""
+    """The call returns a copy of our descriptor; False if its caller is gone or has no room."""
     request = _ADDITION.pack(question.cookie, 0, descriptor, 0, os.O_CLOEXEC)
     try:
         theirs = fcntl.ioctl(listener, _ADD_DESCRIPTOR, bytearray(request))

@@ -18,6 +18,11 @@ TRUSTED_PROCESSES = 3
 """Of the same user id and not the code's: the init, the last checkpoint, the next one."""
 
 
+def processes(limits: WorkerLimits) -> int:
+    """Threads and processes that a worker may have at once, our own among them."""
+    return limits.processes + limits.checkpoints + TRUSTED_PROCESSES
+
+
 def memory_limits(memory: int) -> dict[int, int]:
     """The soft limits that stop an allocation beyond `memory` bytes, by resource number."""
     return {
@@ -42,7 +47,7 @@ def apply(limits: WorkerLimits, *, own_user: bool) -> None:
         resource.RLIMIT_STACK: THREAD_STACK_BYTES,
     }
     if own_user:
-        fixed[resource.RLIMIT_NPROC] = limits.processes + limits.checkpoints + TRUSTED_PROCESSES
+        fixed[resource.RLIMIT_NPROC] = processes(limits)
     for number, value in fixed.items():
         _, hard = resource.getrlimit(number)
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)

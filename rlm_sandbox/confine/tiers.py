@@ -30,6 +30,10 @@ class Tier:
     required: frozenset[Layer]
     used_where_possible: frozenset[Layer] = frozenset()
 
+    @property
+    def layers(self) -> frozenset[Layer]:
+        return self.required | self.used_where_possible
+
     def without(self, off: Iterable[Layer]) -> Tier:
         """The same with some layers off, as the audit wants it."""
         removed = frozenset(off)

@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from rlm_sandbox.confine.lockdown import Layer
+from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import (
     AnswerLost,
     CheckpointUnavailable,
@@ -93,6 +93,7 @@ class Keeper:
         self._spawn = spawn
         self._terms = terms
         self._setup: list[SetUp] = []
+        self._saves = terms.limits.checkpoints > 0 and Layer.GATE in NURSERY.layers(breed)
         self._turn = threading.Lock()
         self._dropping = threading.Lock()  # nobody signals a worker that is being closed
         self._pid = os.getpid()
@@ -143,24 +144,37 @@ class Keeper:
             except BaseException:  # Ctrl-C while we waited: the step's end will never be read
                 self._recover(link)
                 raise
-            evidence = self._evidence(link, ending, time.monotonic() - started)
-            state = self._keep(link) if isinstance(ending, Done) else self._recover(link)
-            return verdict(evidence, self._terms.limits, state)
+            wall = time.monotonic() - started
+            if isinstance(ending, Done):
+                evidence = self._evidence(link, ending, wall)
+                return verdict(evidence, self._terms.limits, self._keep(link))
+            return self._after_the_end(link, ending, wall)
+
+    def _after_the_end(
+        self, link: Link, ending: WorkerGone | ProtocolViolation, wall: float
+    ) -> ExecResult:
+        """The session process is gone, or must go: what it was, and what is left."""
+        evidence = self._evidence(link, ending, wall)
+        unexplained = isinstance(ending, WorkerGone) and evidence.stopped is None
+        worker, number = link.worker, link.process.number
+        worker.share()  # so that it can be asked even if the session is lost
+        try:
+            # First wake the checkpoint: a dead process that held much takes a while to be gone.
+            state = self._recover(link)
+            death = worker.death(number) if unexplained else None
+        finally:
+            worker.release()
+        return verdict(replace(evidence, death=death), self._terms.limits, state)
 
     def _evidence(self, link: Link, ending: _Ending, wall: float) -> Evidence:
         guard, step, process = link.guard, link.session.step, link.process
         assert guard is not None
         cpu = guard.cpu_seconds()
         peak = max(guard.peak, process.peak_bytes())
-        death = None
-        if isinstance(ending, ProtocolViolation):
-            process.kill()
-        elif isinstance(ending, WorkerGone):
-            death = link.worker.death(process)
         return Evidence(
             ending=ending,
             stopped=Outcome.CANCELLED if self.closed else guard.stopped,
-            death=death,
+            death=None,
             stdout="".join(step.output),
             truncated=step.truncated,
             wall_seconds=wall,
@@ -178,11 +192,6 @@ class Keeper:
                 link.save()
                 self._unsaved = False
         return State.KEPT
-
-    @property
-    def _saves(self) -> bool:
-        """Checkpoints are wanted and possible here."""
-        return self._terms.limits.checkpoints > 0 and Layer.GATE in NURSERY.layers(self.breed)
 
     def _save_first(self, link: Link) -> None:
         """Have a checkpoint of the session as it is now, if there is anything to lose."""
@@ -300,8 +309,8 @@ class Keeper:
         limits = self._terms.limits
         if not self._saves:
             raise CheckpointUnavailable(
-                "there are no checkpoints with Limits(checkpoints=0), with isolation='none', or on a "
-                "kernel whose seccomp has no user notifications (before Linux 5.9)"
+                "there are no checkpoints with Limits(checkpoints=0), with isolation='none', or on "
+                "a kernel whose seccomp has no user notifications (before Linux 5.9)"
             )
         if len(self._checkpoints) >= limits.checkpoints:
             raise CheckpointUnavailable(

@@ -25,6 +25,7 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     ENVELOPE_BYTES,
     ERROR_CHARS,
+    FIRST_SESSION,
     Answer,
     Attend,
     Call,
@@ -131,7 +132,7 @@ class Link:
         try:
             return cls(worker, worker.first, terms)
         except (WorkerGone, ProtocolViolation) as error:
-            death = worker.death(worker.first)
+            death = worker.death(FIRST_SESSION)
             _close(worker, worker.first)
             raise StartFailed(f"the worker ended before it was ready: {error}, {death}") from None
         except BaseException:

@@ -25,6 +25,8 @@ class Death:
 
     signal: int
     exit_code: int
+    out_of_memory: bool = False
+    """The kernel killed it because the worker's control group held too much."""
 
 
 class ProcessGone(Exception):
@@ -97,10 +99,11 @@ class SessionProcess:
         self._pidfd = self._statm = -1
 
 
-def death_of(status: int) -> Death:
+def death_of(status: int, *, out_of_memory: bool) -> Death:
     """What a status of `os.waitpid` says."""
     code = os.waitstatus_to_exitcode(status)
-    return Death(signal=max(-code, 0), exit_code=max(code, 0))
+    killed = -code == signal.SIGKILL
+    return Death(max(-code, 0), max(code, 0), out_of_memory=killed and out_of_memory)
 
 
 def _pid_of(pidfd: int) -> int:

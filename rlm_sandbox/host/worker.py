@@ -14,7 +14,13 @@ import threading
 import time
 from collections.abc import Sequence
 
+import msgspec
+
+from rlm_sandbox.confine import rlimits
+from rlm_sandbox.confine.cgroups import Group
+from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import StartFailed
+from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.process import Death, ProcessGone, SessionProcess, death_of
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import (
@@ -60,14 +66,27 @@ class Worker:
         self._sessions = self._checkpoints = FIRST_SESSION
         self._users = 1
         self._init = -1
+        self._group: Group | None = None
+        self._oom_kills = 0
         try:
             with control, theirs:
-                NURSERY.spawn(breed, spawn, control, theirs)
+                NURSERY.spawn(breed, self._in_group(breed, spawn), control, theirs)
             self.first = self._await_birth(ours)
         except BaseException:
             ours.close()
             self._end()
             raise
+
+    def _in_group(self, breed: Breed, spawn: Spawn) -> Spawn:
+        """The same with a control group of its own, where there are any."""
+        if Layer.CGROUP not in NURSERY.layers(breed):
+            return spawn
+        try:
+            self._group = GROUPS.take(spawn.limits)
+            self._oom_kills = self._group.oom_kills()
+        except OSError as error:
+            raise StartFailed(f"the worker's control group cannot be set up: {error}") from None
+        return msgspec.structs.replace(spawn, group=self._group.name)
 
     def _await_birth(self, ours: socket.socket) -> SessionProcess:
         self._control.settimeout(START_SECONDS)
@@ -97,6 +116,8 @@ class Worker:
 
         Its init does it: where the worker has a user id of its own, even root may be refused.
         """
+        if self._group is not None:
+            self._group.limit_memory(memory + rlimits.INTERPRETER_BYTES)
         if self._ask(AllowMemory(process.number, memory)):
             self._answer(Allowed, process.number)
 
@@ -136,12 +157,19 @@ class Worker:
         """End a checkpoint."""
         self._ask(Drop(checkpoint))
 
-    def death(self, process: SessionProcess) -> Death | None:
+    def death(self, session: int) -> Death | None:
         """How a session process ended, or None if its init does not know."""
-        answer = self._answer(Died, process.number)
+        answer = self._answer(Died, session)
         if answer is None or not isinstance(answer[0], Died) or answer[0].status is None:
             return None
-        return death_of(answer[0].status)
+        return death_of(answer[0].status, out_of_memory=self._ran_out_of_memory())
+
+    def _ran_out_of_memory(self) -> bool:
+        """True if the kernel has killed for memory since this was asked last."""
+        if self._group is None:
+            return False
+        before, self._oom_kills = self._oom_kills, self._group.oom_kills()
+        return self._oom_kills > before
 
     # --- the control socket ---------------------------------------------------------------------
 
@@ -200,6 +228,9 @@ class Worker:
             self._init = -1
         for _, descriptors in self._heard.values():
             _close_all(descriptors)
+        if self._group is not None:
+            GROUPS.give_back(self._group)
+            self._group = None
 
 
 def _subject(message: FromInit) -> tuple[type, int]:

@@ -20,6 +20,7 @@ from rlm_sandbox.confine import tiers
 from rlm_sandbox.confine.lockdown import Layer
 from rlm_sandbox.confine.tiers import Tier
 from rlm_sandbox.errors import IsolationUnavailable, PackageUnavailable, StartFailed
+from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.packages import Packages, find
 from rlm_sandbox.protocol import Failed, Prepared, Settings, Spawn, decode_from_zygote, encode
 
@@ -68,6 +69,7 @@ class Zygote:
         self._sending = threading.Lock()
         try:
             self.prepared = self._await_prepared()
+            self.layers = frozenset(map(Layer, self.prepared.layers))
         except BaseException:
             self.close()
             raise
@@ -139,7 +141,8 @@ class Nursery:
     def layers(self, breed: Breed) -> frozenset[Layer]:
         """The layers that workers of this breed are under."""
         with self._lock:
-            return frozenset(map(Layer, self._zygotes[breed].prepared.layers))
+            zygote = self._zygotes.get(breed) or self._raise(breed)
+            return zygote.layers
 
     def spawn(
         self, breed: Breed, spawn: Spawn, control: socket.socket, session: socket.socket
@@ -183,8 +186,7 @@ class Nursery:
         former = self._zygotes.get(breed)
         if former is None:
             return tiers.choices(breed.isolation)
-        layers = frozenset(map(Layer, former.prepared.layers))
-        return (Tier(self._tiers[breed].name, layers),)
+        return (Tier(self._tiers[breed].name, former.layers),)
 
     def pids(self) -> list[int]:
         """The process ids of the zygotes that have been started."""
@@ -211,6 +213,7 @@ def _settings(tier: Tier, packages: Packages) -> Settings:
         packages=packages.names,
         package_paths=packages.paths,
         search_paths=packages.search_paths,
+        groups=GROUPS.bases() if Layer.CGROUP in tier.layers else (),
     )
 
 

@@ -48,7 +48,7 @@ def run(wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket
         # A signal with a handler could be sent to pid 1 from inside; one without cannot.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         privileges.adopt_orphans()
-        lockdown.enclose_init(wall, spawn.limits)
+        lockdown.enclose_init(wall, spawn.limits, spawn.group)
         _Init(wall, spawn, control).start(session).attend()
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller must hear of it
         _tell(control, _failure(error))

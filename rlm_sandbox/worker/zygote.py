@@ -81,8 +81,12 @@ class Zygote:
         for name in settings.packages:
             _import_package(name)
         required = frozenset(map(Layer, settings.required))
-        possible = lockdown.possible(frozenset(map(Layer, settings.used_where_possible)))
-        self._wall = lockdown.prepare_zygote(required | possible, settings.package_paths)
+        possible = lockdown.possible(
+            frozenset(map(Layer, settings.used_where_possible)), settings.groups
+        )
+        self._wall = lockdown.prepare_zygote(
+            required | possible, settings.package_paths, settings.groups
+        )
         # What the code finds in os.environ. What was in it is for the C library's start only.
         os.environ.clear()
         gc.collect()

@@ -1,0 +1,182 @@
+"""Control groups: the kernel counts and bounds what a whole worker holds, where that is delegated.
+
+Version 2 (cgroups(7), admin-guide/cgroup-v2) or the memory and pids hierarchies of version 1. A
+folder is delegated to us if we may make folders in it and these have the memory and pids controls;
+on version 2 the folder may then hold no process of its own. RLM_SANDBOX_CGROUP names such a folder.
+A worker's group is used again by the next one: making and removing costs more than joining.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PREFIX = "rlm-sandbox-"
+VARIABLE = "RLM_SANDBOX_CGROUP"
+_JOIN = "cgroup.procs"
+_LEAVE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Files:
+    """How the kernel names a group's controls."""
+
+    memory: str
+    processes: str
+    kills: str
+    """A file with a line "oom_kill N"."""
+
+
+_V1 = Files("memory.limit_in_bytes", "pids.max", "memory.oom_control")
+_V2 = Files("memory.max", "pids.max", "memory.events")
+
+
+class Delegation:
+    """Folders that are ours, one a hierarchy: of memory and of pids, which version 2 has in one."""
+
+    def __init__(self, memory: Path, pids: Path) -> None:
+        """Makes a folder for this process's workers. Raises OSError if it is not delegated."""
+        self._files = _V2 if memory == pids else _V1
+        name = f"{PREFIX}{os.getpid()}"
+        self.bases = tuple(dict.fromkeys((memory / name, pids / name)))
+        self._free: list[Group] = []
+        self._made = 0
+        for parent in dict.fromkeys((memory, pids)):
+            _remove_stale(parent)
+        if self._files is _V2 and not (memory / _JOIN).read_text():
+            (memory / "cgroup.subtree_control").write_text("+memory +pids")
+        for base in self.bases:
+            base.mkdir(exist_ok=True)
+        if self._files is _V2:
+            (memory / name / "cgroup.subtree_control").write_text("+memory +pids")
+        self.give_back(self.take(1 << 30, 64))  # which proves that it can be done
+
+    def take(self, memory: int, processes: int) -> Group:
+        """A group with no process in it, limited to so many bytes and processes. Raises OSError."""
+        while self._free:
+            group = self._free.pop()
+            try:
+                group.limit(memory, processes)
+            except OSError:  # what is left of its last worker is more than that
+                group.remove()
+            else:
+                return group
+        self._made += 1
+        group = Group(tuple(base / str(self._made) for base in self.bases), self._files)
+        group.make()
+        group.limit(memory, processes)
+        return group
+
+    def give_back(self, group: Group) -> None:
+        """Use it for another worker; whatever still is in it is killed first."""
+        group.empty()
+        self._free.append(group)
+
+    def close(self) -> None:
+        """Remove every folder that is not in use."""
+        while self._free:
+            self._free.pop().remove()
+        for base in self.bases:
+            with contextlib.suppress(OSError):
+                base.rmdir()
+
+
+@dataclass(frozen=True)
+class Group:
+    """One worker's group: a folder in the memory and in the pids hierarchy."""
+
+    folders: tuple[Path, ...]
+    files: Files
+
+    @property
+    def name(self) -> str:
+        return self.folders[0].name
+
+    def make(self) -> None:
+        for folder in self.folders:
+            folder.mkdir(exist_ok=True)
+
+    def limit(self, memory: int, processes: int) -> None:
+        self.limit_memory(memory)
+        (self.folders[-1] / self.files.processes).write_text(str(processes))
+
+    def limit_memory(self, memory: int) -> None:
+        (self.folders[0] / self.files.memory).write_text(str(memory))
+        if self.files is _V2:
+            with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting
+                (self.folders[0] / "memory.swap.max").write_text("0")
+
+    def oom_kills(self) -> int:
+        """How often the kernel has killed a process because the group held too much."""
+        text = (self.folders[0] / self.files.kills).read_text()
+        found = re.search(r"^oom_kill (\d+)", text, re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def empty(self) -> None:
+        """Wait until no process is left; on version 2, kill what there is."""
+        if self.files is _V2:
+            with contextlib.suppress(FileNotFoundError):  # before Linux 5.14
+                (self.folders[0] / "cgroup.kill").write_text("1")
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        while (self.folders[0] / _JOIN).read_text() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def remove(self) -> None:
+        for folder in self.folders:
+            with contextlib.suppress(OSError):  # a process in it is still on its way out
+                folder.rmdir()
+
+
+def delegated() -> Delegation:
+    """What has been delegated to this process. Raises OSError with the reason if nothing is."""
+    if VARIABLE in os.environ:
+        folder = Path(os.environ[VARIABLE])
+        return Delegation(folder, folder)
+    own = _own_groups()
+    if "memory" in own and "pids" in own:
+        return Delegation(own["memory"], own["pids"])
+    if "" in own:
+        return Delegation(own[""], own[""])
+    raise FileNotFoundError("no memory and pids controls are mounted")
+
+
+def _own_groups() -> dict[str, Path]:
+    """This process's folder in each mounted hierarchy, by controller; "" for version 2."""
+    mounts: dict[str, Path] = {}
+    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
+        _, target, kind, options, *_ = line.split()
+        if kind == "cgroup2":
+            mounts[""] = Path(target)
+        elif kind == "cgroup":
+            mounts |= {option: Path(target) for option in options.split(",")}
+    groups: dict[str, Path] = {}
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            if controller in mounts:
+                groups[controller] = mounts[controller] / path.lstrip("/")
+    return groups
+
+
+def _remove_stale(parent: Path) -> None:
+    """Folders of controllers that were killed."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        pid = folder.name.removeprefix(PREFIX)
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            for group in [*folder.glob("*/"), folder]:
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+
+
+def join(bases: tuple[int, ...], name: str) -> None:
+    """Move this process into a worker's group, below these open folders. Raises OSError."""
+    for base in bases:
+        descriptor = os.open(f"{name}/{_JOIN}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=base)
+        try:
+            os.write(descriptor, b"0")
+        finally:
+            os.close(descriptor)
