@@ -202,14 +202,19 @@ class Nursery:
         self.__init__()
 
 
-def _settings(tier: Tier, packages: Packages) -> Settings:
+def import_paths() -> tuple[str, ...]:
+    """Where this package and msgspec lie: all that a clean interpreter needs beside its own."""
     msgspec_file = msgspec.__file__
     assert msgspec_file is not None
     homes = (Path(__file__).parent.parent.parent, Path(msgspec_file).parent.parent)
+    return tuple(dict.fromkeys(str(home) for home in homes))
+
+
+def _settings(tier: Tier, packages: Packages) -> Settings:
     return Settings(
         required=tuple(sorted(tier.required)),
         used_where_possible=tuple(sorted(tier.used_where_possible)),
-        import_paths=tuple(dict.fromkeys(str(home) for home in homes)),
+        import_paths=import_paths(),
         packages=packages.names,
         package_paths=packages.paths,
         search_paths=packages.search_paths,
