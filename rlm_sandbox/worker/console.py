@@ -41,6 +41,10 @@ class Console:
         self.namespace.update(preloaded_modules(imports))
         self.namespace.update(self.scaffold)
 
+    def reopen(self) -> None:
+        """In a woken checkpoint: only the main thread is left."""
+        self._output.reopen()
+
     def run(self, step: int, code: str) -> Done:
         """Run one cell to its end, whatever that is."""
         sys.stdout = sys.stderr = self._output

@@ -37,12 +37,16 @@ class CapturedOutput(io.TextIOBase):
         self._limit = limit
         self._endless = max(1_000_000, ENDLESS_FACTOR * limit)
         self._send = send
-        # reentrant: a destructor that prints may run in the midst of a print
-        self._lock = threading.RLock()
+        self.reopen()
         self._in_step = False
         self._parts: list[str] = []
         self._held = 0
         self._printed = 0
+
+    def reopen(self) -> None:
+        """In a woken checkpoint: a thread that is no more may have held the lock."""
+        # reentrant: a destructor that prints may run in the midst of a print
+        self._lock = threading.RLock()
 
     def writable(self) -> bool:
         return True

@@ -66,6 +66,7 @@ def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
             if woken is not None:
                 channel.reopen(woken)
                 bridge.reopen()
+                console.reopen()
                 channel.send(Ready())
         elif isinstance(command, Get | Set | Load | Install | Describe):
             channel.send(desk.answer(command))

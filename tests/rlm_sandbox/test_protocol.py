@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from rlm_sandbox import protocol
 from rlm_sandbox.protocol import (
+    Allowed,
+    AllowMemory,
     Answer,
     Attend,
     Born,
@@ -20,17 +22,24 @@ from rlm_sandbox.protocol import (
     Describe,
     Died,
     Done,
+    Drop,
     Exec,
     Failed,
     Get,
     Install,
     Load,
     Output,
+    Permit,
+    Prepared,
     Raise,
     Ready,
     Refusal,
     Return,
+    Save,
+    Saved,
     Set,
+    Wake,
+    Woken,
 )
 from tests.rlm_sandbox.program import PACKAGE_ROOT
 
@@ -50,6 +59,7 @@ FOR_WORKER = [
     Load(3, "P", 10),
     Install(4, "__all__ = []", b"\x80"),
     Describe(5),
+    Save(),
     Return(1, b"\x02"),
     Raise(1, "KeyError", "x"),
 ]
@@ -65,9 +75,21 @@ def test_a_message_for_the_worker_comes_back_as_itself(message: protocol.ForWork
     assert protocol.decode_for_worker(protocol.encode(message)) == message
 
 
-@pytest.mark.parametrize("message", [Born(), Died(9, 0.5, 1024), Failed("no")], ids=repr)
+@pytest.mark.parametrize(
+    "message", [Born(), Died(1, 9), Saved(2, "no"), Woken(3), Allowed(4), Failed("no")], ids=repr
+)
 def test_a_message_from_init_comes_back_as_itself(message: protocol.FromInit) -> None:
     assert protocol.decode_from_init(protocol.encode(message)) == message
+
+
+@pytest.mark.parametrize("message", [AllowMemory(0, 1), Permit(0, 1, None), Wake(1, 2), Drop(1)])
+def test_a_message_for_init_comes_back_as_itself(message: protocol.ForInit) -> None:
+    assert protocol.decode_for_init(protocol.encode(message)) == message
+
+
+def test_what_a_zygote_reports_comes_back_as_itself() -> None:
+    for report in (Prepared(("seccomp",), 4), Failed("no", "package")):
+        assert protocol.decode_from_zygote(protocol.encode(report)) == report
 
 
 @pytest.mark.parametrize("message", FROM_WORKER, ids=lambda message: type(message).__name__)

@@ -128,7 +128,7 @@ def test_the_default_is_sealed_and_no_isolation_is_given_only_when_asked_for_by_
 
 def test_a_sandbox_that_nobody_holds_any_more_is_closed() -> None:
     box = Sandbox()
-    engine = box._engine
+    keeper = box._keeper
     del box
     gc.collect()
-    assert engine.closed
+    assert keeper.closed

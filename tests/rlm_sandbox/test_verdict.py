@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from rlm_sandbox.host.link import WorkerGone
-from rlm_sandbox.host.worker import Death
+from rlm_sandbox.host.process import Death
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Done, Ending
 from rlm_sandbox.result import Outcome, State
@@ -38,7 +38,7 @@ SEEN = Evidence(
 
 
 def test_a_step_that_ran_to_its_end_is_ok_and_carries_what_was_measured() -> None:
-    result = verdict(SEEN, LIMITS)
+    result = verdict(SEEN, LIMITS, State.KEPT)
     assert (result.outcome, result.state, result.error) == (Outcome.OK, State.KEPT, None)
     assert (result.stdout, result.truncated) == ("printed", False)
     measured = (result.wall_seconds, result.worker_seconds, result.cpu_seconds)
@@ -47,12 +47,13 @@ def test_a_step_that_ran_to_its_end_is_ok_and_carries_what_was_measured() -> Non
 
 
 def test_cut_output_says_so_in_its_text() -> None:
-    result = verdict(dataclasses.replace(SEEN, truncated=True), LIMITS)
+    result = verdict(dataclasses.replace(SEEN, truncated=True), LIMITS, State.KEPT)
     assert (result.stdout, result.truncated) == ("printed...<truncated>", True)
 
 
 def test_an_exception_of_the_code_is_passed_on_as_it_is() -> None:
-    result = verdict(dataclasses.replace(SEEN, ending=done("error", "KeyError: 'x'")), LIMITS)
+    seen = dataclasses.replace(SEEN, ending=done("error", "KeyError: 'x'"))
+    result = verdict(seen, LIMITS, State.KEPT)
     assert (result.outcome, result.state, result.error) == (
         Outcome.ERROR,
         State.KEPT,
@@ -73,7 +74,7 @@ def test_an_exception_of_the_code_is_passed_on_as_it_is() -> None:
 def test_what_the_worker_saw_itself_keeps_the_variables_and_says_so(
     ending: Done, outcome: Outcome, text: str
 ) -> None:
-    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS)
+    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, State.KEPT)
     assert (result.outcome, result.state) == (outcome, State.KEPT)
     assert text in str(result.error)
     assert "Variables are kept" in str(result.error)
@@ -90,18 +91,23 @@ def test_what_the_worker_saw_itself_keeps_the_variables_and_says_so(
     ],
     ids=str,
 )
-def test_a_worker_that_died_by_itself_loses_the_variables_and_says_why(
+def test_a_worker_that_died_by_itself_says_why_and_what_is_left(
     death: Death | None, outcome: Outcome, text: str
 ) -> None:
-    result = verdict(dataclasses.replace(SEEN, ending=GONE, death=death), LIMITS)
-    assert (result.outcome, result.state) == (outcome, State.LOST)
-    assert text in str(result.error)
-    assert "All variables are lost" in str(result.error)
+    seen = dataclasses.replace(SEEN, ending=GONE, death=death)
+    for state, left in (
+        (State.LOST, "All variables are lost"),
+        (State.RESTORED, "Variables are as they were before this step"),
+    ):
+        result = verdict(seen, LIMITS, state)
+        assert (result.outcome, result.state) == (outcome, state)
+        assert text in str(result.error)
+        assert left in str(result.error)
 
 
-def test_a_broken_protocol_is_a_violation_and_loses_the_variables() -> None:
+def test_a_broken_protocol_is_a_violation_that_is_named() -> None:
     ending = ProtocolViolation("Call while idle")
-    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS)
+    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, State.LOST)
     assert (result.outcome, result.state) == (Outcome.VIOLATION, State.LOST)
     assert "Call while idle" in str(result.error)
 
@@ -122,14 +128,13 @@ def test_a_step_that_was_stopped_has_reached_that_limit_however_it_ended(
     ending: Done | WorkerGone, stopped: Outcome, text: str
 ) -> None:
     seen = dataclasses.replace(SEEN, ending=ending, stopped=stopped, death=Death(9, 0))
-    result = verdict(seen, LIMITS)
+    result = verdict(seen, LIMITS, State.RESTORED)
     assert result.outcome is stopped
     assert text in str(result.error)
-    assert result.state is (State.KEPT if isinstance(ending, Done) else State.LOST)
 
 
 def test_a_session_that_is_over_is_not_blamed_on_the_step() -> None:
     seen = dataclasses.replace(
         SEEN, ending=done("interrupted"), stopped=Outcome.TIMEOUT, worker_seconds=0.1
     )
-    assert "the session has used its 50 s" in str(verdict(seen, LIMITS).error)
+    assert "the session has used its 50 s" in str(verdict(seen, LIMITS, State.KEPT).error)

@@ -6,13 +6,13 @@ import signal
 import socket
 
 from rlm_sandbox.framing import FrameBuffer, frame
-from rlm_sandbox.host.worker import Death
-from rlm_sandbox.host.zygote import Breed
+from rlm_sandbox.host.process import Death, SessionProcess
+from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.protocol import (
+    FIRST_SESSION,
     ForWorker,
     FromWorker,
     Ready,
-    Spawn,
     decode_for_worker,
     encode,
 )
@@ -20,19 +20,21 @@ from rlm_sandbox.protocol import (
 PATIENCE = 20.0
 
 
-class FakeWorker:
-    """Stands in for `rlm_sandbox.host.worker.Worker`; `peer` is what hostile code would hold."""
+class FakeProcess(SessionProcess):
+    """A session process that is none: `peer` is what hostile code would hold."""
 
-    pid = 0
-
-    def __init__(self, breed: Breed, spawn: Spawn) -> None:
+    def __init__(self) -> None:
+        self.number = FIRST_SESSION
+        self.pid = 0
+        self._pidfd = self._statm = -1
         self.socket, self.peer = socket.socketpair()
         self.peer.settimeout(PATIENCE)
         self.buffer = FrameBuffer(cap=2**32 - 1)
-        self.killed = False
+        self.killed = self.interrupted = 0
         self.resident = 10 * 2**20
         self.cpu = 0.0
-        self.say(Ready())
+
+    # --- the worker's part ---
 
     def say(self, *messages: FromWorker) -> None:
         for message in messages:
@@ -68,18 +70,27 @@ class FakeWorker:
     def peak_bytes(self) -> int:
         return self.resident
 
-    def allow_memory(self, memory: int) -> None:
-        assert memory > 0
-
     def interrupt(self) -> None:
-        """It does not listen."""
+        self.interrupted += 1
 
     def kill(self) -> None:
-        self.killed = True
+        self.killed += 1
 
-    def death(self) -> Death:
+
+class FakeWorker(Worker):
+    """A worker with one session process, which is ready."""
+
+    def __init__(self) -> None:
+        self.first: FakeProcess = FakeProcess()
+        self.allowed_memory: list[int] = []
+        self.first.say(Ready())
+
+    def allow_memory(self, process: SessionProcess, memory: int) -> None:
+        self.allowed_memory.append(memory)
+
+    def death(self, process: SessionProcess) -> Death | None:
         return Death(signal.SIGKILL, 0)
 
-    def close(self) -> None:
-        self.socket.close()
-        self.peer.close()
+    def release(self) -> None:
+        self.first.socket.close()
+        self.first.peer.close()

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from unittest import mock
 
 import msgspec
 import pytest
@@ -16,11 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_sandbox import values
-from rlm_sandbox.errors import ValueRefused
+from rlm_sandbox.errors import SessionLost, ValueRefused
 from rlm_sandbox.framing import frame
-from rlm_sandbox.host import link as link_module
-from rlm_sandbox.host.link import Link, WorkerGone
-from rlm_sandbox.host.zygote import Breed
+from rlm_sandbox.host.link import Link, Terms, WorkerGone
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     ENVELOPE_BYTES,
@@ -36,13 +33,11 @@ from rlm_sandbox.protocol import (
     Ready,
     Refusal,
     Return,
-    Spawn,
-    WorkerLimits,
     encode,
 )
 from rlm_sandbox.result import Outcome
 from rlm_sandbox.session import ProtocolViolation
-from tests.rlm_sandbox.host.fake_worker import PATIENCE, FakeWorker
+from tests.rlm_sandbox.host.fake_worker import PATIENCE, FakeProcess, FakeWorker
 
 LIMITS = Limits(step_seconds=PATIENCE, value_bytes=100_000, host_calls=50, concurrent_calls=8)
 DONE = Done(1, "ok", None, "", truncated=False)
@@ -56,17 +51,13 @@ def echo(*args: object, **kwargs: object) -> list[object]:
 @contextmanager
 def linked(
     functions: Mapping[str, Callable[..., object]] | None = None, limits: Limits = LIMITS
-) -> Generator[tuple[Link, FakeWorker]]:
+) -> Generator[tuple[Link, FakeProcess]]:
     functions = {"echo": echo} if functions is None else functions
-    spawn = Spawn(WorkerLimits.of(limits), tuple(functions), None)
-    with mock.patch.object(link_module, "Worker", FakeWorker):
-        link = Link(Breed(), spawn, limits, functions, None)
-    worker = link.worker
-    assert isinstance(worker, FakeWorker)
+    worker = FakeWorker()
     try:
-        yield link, worker
+        yield Link(worker, worker.first, Terms(limits, functions, None)), worker.first
     finally:
-        worker.close()
+        worker.release()
 
 
 @contextmanager
@@ -134,9 +125,9 @@ hostile = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(hostile)
 def test_any_bytes_while_a_step_runs_end_it_or_break_the_protocol(data: bytes) -> None:
-    with linked() as (link, worker):
-        worker.say_bytes(data)
-        worker.leave()
+    with linked() as (link, process):
+        process.say_bytes(data)
+        process.leave()
         try:
             assert isinstance(link.run("x"), Done)
         except (WorkerGone, ProtocolViolation):
@@ -155,12 +146,12 @@ def test_any_bytes_while_it_is_asked_give_an_answer_or_an_error_of_ours(
         "load": load_some_text,
         "install": lambda link: link.install("__all__ = []", {}),
     }
-    with linked() as (link, worker):
-        worker.say_bytes(data)
-        worker.leave()
+    with linked() as (link, process):
+        process.say_bytes(data)
+        process.leave()
         try:
             ask[request](link)
-        except (WorkerGone, ProtocolViolation, ValueRefused, KeyError, link_module.SessionLost):
+        except (WorkerGone, ProtocolViolation, ValueRefused, KeyError, SessionLost):
             return
 
 
@@ -173,8 +164,8 @@ def load_some_text(link: Link) -> None:
 
 
 def violation(data: bytes) -> str:
-    with linked() as (link, worker):
-        worker.say_bytes(data)
+    with linked() as (link, process):
+        process.say_bytes(data)
         with pytest.raises(ProtocolViolation) as caught:
             link.run("x")
     return str(caught.value)
@@ -203,16 +194,16 @@ def test_an_empty_frame_is_a_violation() -> None:
 
 def test_an_answer_in_a_step_and_a_call_between_steps_are_violations() -> None:
     assert "Answer while running" in violation(frame(encode(Answer(1, b"\xc0"))))
-    with linked() as (link, worker):
-        worker.say(call(1))
+    with linked() as (link, process):
+        process.say(call(1))
         with pytest.raises(ProtocolViolation, match="Call while asked"):
             link.get("x")
 
 
 def test_a_truncated_frame_and_then_silence_is_a_worker_that_is_gone() -> None:
-    with linked() as (link, worker):
-        worker.say_bytes(frame(encode(DONE))[:-3])
-        worker.leave()
+    with linked() as (link, process):
+        process.say_bytes(frame(encode(DONE))[:-3])
+        process.leave()
         with pytest.raises(WorkerGone):
             link.run("x")
 
@@ -222,11 +213,11 @@ def open_files() -> set[str]:
 
 
 def test_descriptors_sent_along_are_not_taken() -> None:
-    with linked() as (link, worker):
+    with linked() as (link, process):
         before = open_files()
         gift = os.open("/dev/null", os.O_RDONLY)
         try:
-            socket.send_fds(worker.peer, [frame(encode(DONE))], [gift] * 20)
+            socket.send_fds(process.peer, [frame(encode(DONE))], [gift] * 20)
         finally:
             os.close(gift)
         assert link.run("x") == DONE
@@ -234,26 +225,26 @@ def test_descriptors_sent_along_are_not_taken() -> None:
 
 
 def test_a_worker_that_says_nothing_is_ended_at_the_steps_limit() -> None:
-    with linked(limits=Limits(step_seconds=0.05)) as (link, worker):
+    with linked(limits=Limits(step_seconds=0.05)) as (link, process):
         with pytest.raises(WorkerGone):
             link.run("x")
-        assert worker.killed
+        assert process.killed
         assert link.guard is not None
         assert link.guard.stopped is Outcome.TIMEOUT
 
 
 def test_a_worker_whose_process_is_gone_is_not_waited_for() -> None:
-    with linked() as (link, worker):
-        worker.resident = 0  # its socket is open still: a process that it forked holds it
+    with linked() as (link, process):
+        process.resident = 0  # its socket is open still: a process that it forked holds it
         with pytest.raises(WorkerGone):
             link.run("x")
 
 
 def test_a_worker_that_reads_no_replies_cannot_stop_the_clock() -> None:
     reply = "x" * 90_000
-    with linked({"big": lambda: reply}, Limits(step_seconds=0.2)) as (link, worker):
+    with linked({"big": lambda: reply}, Limits(step_seconds=0.2)) as (link, process):
         for number in range(1, 20):  # more than the socket holds: their threads wait for each other
-            worker.say(call(number, alone=False))
+            process.say(call(number, alone=False))
         with pytest.raises(WorkerGone):
             link.run("x")
         assert link.guard is not None
@@ -268,15 +259,15 @@ def result_of_call(
 ) -> Return | Raise:
     replies: list[Return | Raise] = []
 
-    with linked({"function": function}) as (link, worker):
+    with linked({"function": function}) as (link, process):
 
         def part() -> None:
-            assert isinstance(worker.hear(), Exec)
-            worker.say(call(1, alone=alone, arguments=arguments))
-            reply = worker.hear()
+            assert isinstance(process.hear(), Exec)
+            process.say(call(1, alone=alone, arguments=arguments))
+            reply = process.hear()
             assert isinstance(reply, Return | Raise)
             replies.append(reply)
-            worker.say(DONE)
+            process.say(DONE)
 
         with playing(part):
             link.run("x")
@@ -349,14 +340,14 @@ def test_a_result_that_cannot_cross_is_refused_with_its_type() -> None:
 
 def test_calls_of_several_threads_are_served_at_once() -> None:
     meeting = threading.Barrier(3, timeout=PATIENCE)  # passed only if all three are served at once
-    with linked({"meet": meeting.wait}) as (link, worker):
+    with linked({"meet": meeting.wait}) as (link, process):
 
         def part() -> None:
-            worker.hear()
-            worker.say(*(call(number, alone=False) for number in (1, 2, 3)))
-            replies = [worker.hear() for _ in range(3)]
+            process.hear()
+            process.say(*(call(number, alone=False) for number in (1, 2, 3)))
+            replies = [process.hear() for _ in range(3)]
             assert {reply.call for reply in replies if isinstance(reply, Return)} == {1, 2, 3}
-            worker.say(DONE)
+            process.say(DONE)
 
         with playing(part):
             link.run("x")
@@ -369,24 +360,24 @@ def test_a_reply_that_comes_after_its_step_is_never_sent() -> None:
         going.set()
         gone.wait(PATIENCE)
 
-    with linked({"slow": slow}) as (link, worker):
+    with linked({"slow": slow}) as (link, process):
 
         def part() -> None:
-            worker.hear()
-            worker.say(call(1, alone=False))
+            process.hear()
+            process.say(call(1, alone=False))
             going.wait(PATIENCE)
-            worker.say(DONE)
-            assert worker.hear() == Exec(2, "y")
+            process.say(DONE)
+            assert process.hear() == Exec(2, "y")
             gone.set()
             join_host_calls()
-            worker.say(Done(2, "ok", None, "", truncated=False))
+            process.say(Done(2, "ok", None, "", truncated=False))
 
         with playing(part):
             link.run("x")
             link.run("y")
-        worker.peer.settimeout(0)
+        process.peer.settimeout(0)
         with pytest.raises(BlockingIOError):
-            worker.peer.recv(1)
+            process.peer.recv(1)
 
 
 def join_host_calls() -> None:
@@ -396,17 +387,17 @@ def join_host_calls() -> None:
 
 
 def test_calls_beyond_the_limit_get_an_error_and_the_step_goes_on() -> None:
-    with linked(limits=Limits(host_calls=1)) as (link, worker):
+    with linked(limits=Limits(host_calls=1)) as (link, process):
 
         def part() -> None:
-            worker.hear()
-            worker.say(call(1))
-            assert isinstance(worker.hear(), Return)
-            worker.say(call(2))
-            refusal = worker.hear()
+            process.hear()
+            process.say(call(1))
+            assert isinstance(process.hear(), Return)
+            process.say(call(2))
+            refusal = process.hear()
             assert isinstance(refusal, Raise)
             assert (refusal.kind, "at most 1 calls" in refusal.message) == ("RuntimeError", True)
-            worker.say(DONE)
+            process.say(DONE)
 
         with playing(part):
             assert link.run("x") == DONE
@@ -419,11 +410,11 @@ def test_a_refusal_is_the_error_that_its_reason_says() -> None:
     reasons: list[tuple[str, type[Exception]]] = [
         ("missing", KeyError),
         ("refused", ValueRefused),
-        ("failed", link_module.SessionLost),
+        ("failed", SessionLost),
     ]
-    with linked() as (link, worker):
+    with linked() as (link, process):
         for number, (reason, kind) in enumerate(reasons, start=1):
-            worker.say(msgspec.convert(refusal(number, reason), Refusal))
+            process.say(msgspec.convert(refusal(number, reason), Refusal))
             with pytest.raises(kind, match="because"):
                 link.get("x")
             assert link.idle
@@ -434,10 +425,10 @@ def refusal(number: int, reason: str) -> dict[str, object]:
 
 
 def test_an_answer_is_read_as_hostile_bytes() -> None:
-    with linked() as (link, worker):
-        worker.say(Answer(1, b"\xdd\xff\xff\xff\xff"))
+    with linked() as (link, process):
+        process.say(Answer(1, b"\xdd\xff\xff\xff\xff"))
         with pytest.raises(ValueRefused):
             link.get("x")
-        worker.say(Answer(2, values.encode("x" * LIMITS.value_bytes)))
+        process.say(Answer(2, values.encode("x" * LIMITS.value_bytes)))
         with pytest.raises(ValueRefused, match="at most 100,000"):
             link.get("x")

@@ -56,13 +56,21 @@ def test_installed_source_that_fails_says_why(box: Sandbox) -> None:
         box.install("1 / 0")
 
 
-def test_a_worker_that_replaces_a_lost_one_has_the_latest_texts_and_tools(
-    free_box: Sandbox,
-) -> None:
-    free_box.load("P", "first")
-    free_box.load("P", "second")
-    free_box.install("__all__ = ['tool']\ndef tool(): return P")
-    lost = free_box.exec("x = 1\nimport os\nos._exit(3)")
-    assert (lost.outcome, lost.state) == (Outcome.EXITED, State.LOST)
-    assert "All variables are lost" in str(lost.error)
-    assert printed(free_box, "print(P, tool(), 'x' in globals())") == "second second False\n"
+def test_a_worker_that_replaces_a_lost_one_has_the_latest_texts_and_tools() -> None:
+    with Sandbox(imports="all", limits=Limits(checkpoints=0)) as box:
+        box.load("P", "first")
+        box.load("P", "second")
+        box.install("__all__ = ['tool']\ndef tool(): return P")
+        box.exec("x = 1")
+        lost = box.exec("import os\nos._exit(3)")
+        assert (lost.outcome, lost.state) == (Outcome.EXITED, State.LOST)
+        assert "All variables are lost" in str(lost.error)
+        assert printed(box, "print(P, tool(), 'x' in globals())") == "second second False\n"
+
+
+def test_a_first_step_that_is_lost_loses_nothing(free_box: Sandbox) -> None:
+    free_box.load("P", "text")
+    free_box.set("x", 1)
+    lost = free_box.exec("x = 2\nimport os\nos._exit(3)")
+    assert (lost.outcome, lost.state) == (Outcome.EXITED, State.RESTORED)
+    assert printed(free_box, "print(P, x)") == "text 1\n"

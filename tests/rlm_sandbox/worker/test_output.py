@@ -104,3 +104,23 @@ def test_threads_that_print_at_once_lose_nothing() -> None:
 def test_only_text_can_be_written() -> None:
     with pytest.raises(TypeError, match="must be str, not bytes"):
         Recorded(limit=10).output.write(b"x")  # ty: ignore[invalid-argument-type]
+
+
+def test_a_thread_that_was_printing_when_a_checkpoint_was_taken_stops_nobody() -> None:
+    recorded = Recorded(limit=100)
+    holding, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with recorded.output._lock:  # as a thread does that the fork has left behind
+            holding.set()
+            leave.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait()
+    try:
+        recorded.output.reopen()
+        assert recorded.output.write("free") == 4
+    finally:
+        leave.set()
+        thread.join()
