@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Price,
         estimate_tokens,
     )
+    from rlm_core.provider import ProviderLimits
     from rlm_core.rlm import RLM, RunResult, RunUsage
     from rlm_core.router import ExecutionProfile, RouterConfig, RouterResult, SmartRouter
     from rlm_core.stimuli import Ending, RunStatus
@@ -51,6 +52,7 @@ _HOMES = {
         "Price",
         "estimate_tokens",
     ),
+    "rlm_core.provider": ("ProviderLimits",),
     "rlm_core.rlm": ("RLM", "RunResult", "RunUsage"),
     "rlm_core.router": ("ExecutionProfile", "RouterConfig", "RouterResult", "SmartRouter"),
     "rlm_core.stimuli": ("Ending", "RunStatus"),
@@ -82,6 +84,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Price",
+    "ProviderLimits",
     "PythonREPL",
     "RLMError",
     "RLMEvent",

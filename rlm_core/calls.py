@@ -27,6 +27,7 @@ class CancelScope:
         self._lock = threading.Lock()
         self._stops: list[Callable[[], object]] = []
         self._timer: threading.Timer | None = None
+        self._stopped = threading.Event()
         self.cancelled = False
         self.expired = False
         """True when it was the clock that ended the run, and not its caller."""
@@ -36,6 +37,7 @@ class CancelScope:
         with self._lock:
             self.cancelled = True
             stops = self._stops[::-1]
+        self._stopped.set()
         for stop in stops:
             stop()
 
@@ -57,6 +59,12 @@ class CancelScope:
             raise RunCancelled(
                 "the run's time is over" if self.expired else "the run was cancelled"
             )
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that long. Raises RunCancelled as soon as the run is stopped."""
+        if seconds > 0:
+            self._stopped.wait(seconds)
+        self.check()
 
     @contextmanager
     def stopping(self, stop: Callable[[], object]) -> Generator[None]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter
     from rlm_core.cache import FileCache
     from rlm_core.events import RLMEventListener
+    from rlm_core.provider import ProviderLimits
     from rlm_sandbox import Limits
 
 
@@ -46,6 +47,7 @@ class Options(TypedDict, total=False):
     fallback_guard_steps: int | None
     subcall_adapter: ModelAdapter | None
     sub_models: Mapping[str, ModelAdapter]
+    provider_limits: Mapping[str, ProviderLimits]
     recursive_subcalls: bool
     max_recursion_depth: int
     recursive_subcall_system_prompt: str

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rlm_core.adapters.base import prompt_text
-from rlm_core.calls import call_model
 from rlm_core.conversation import ContextFacts, tokens_in
 from rlm_core.errors import RunCancelled
 from rlm_core.loop import Episode
@@ -110,9 +109,7 @@ class EpisodeDriver:
         tree.diagnostics.request(ask.messages, ask.max_tokens, self.episode.step)
         started = time.monotonic()
         try:
-            reply = call_model(
-                self._task.adapter, ask.messages, ask.max_tokens, tree.scope, tree.threads
-            )
+            reply = tree.ask(self._task.adapter, ask.messages, ask.max_tokens)
         except BaseException as error:
             tree.ledger.give_back(held)
             if isinstance(error, RunCancelled) and tree.scope.expired:

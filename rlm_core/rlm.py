@@ -15,6 +15,7 @@ from rlm_core.diagnostics import Diagnostics
 from rlm_core.errors import ConfigError
 from rlm_core.events import RLMEvent
 from rlm_core.extensions import Extensions
+from rlm_core.provider import Providers
 from rlm_core.tree import Models, RunTree
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class RLM:
         self.event_listener = options.get("event_listener")
         self.logger = options.get("logger") or logging.getLogger("rlm_core")
         self._models = Models(adapter, options.get("subcall_adapter"), options.get("sub_models"))
+        self._providers = Providers(options.get("provider_limits"))
         self._own_cache = options.get("cache") is None
 
     def run(self, query: str, context: Context | None = None) -> tuple[str, Trace]:
@@ -123,6 +125,7 @@ class RLM:
             extensions=extensions,
             scope=scope,
             diagnostics=diagnostics,
+            providers=self._providers,
         )
         try:
             return self._finished(tree, query, context)

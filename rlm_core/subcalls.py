@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import Usage, identity_of
 from rlm_core.cache import CacheRecord, cache_key
-from rlm_core.calls import Crew, call_model
 from rlm_core.errors import RunCancelled
 from rlm_core.policy import MaxRecursionExceeded, PolicyError, estimate_tokens
 from rlm_core.stimuli import RunStatus
@@ -106,8 +105,7 @@ class Subcalls:
         if len(requests) == 1:
             work(0)
         else:
-            most = self._tree.config.subcalls.max_concurrent
-            Crew(work, len(requests), most).run(self._tree.threads)
+            self._tree.run_crew(work, len(requests))
         return results
 
     def answer_item(self, request: Request, *, strict: bool) -> dict[str, str]:
@@ -226,7 +224,7 @@ class Subcalls:
         ]
         try:
             with tree.slots:
-                reply = call_model(adapter, messages, request.max_tokens, tree.scope, tree.threads)
+                reply = tree.ask(adapter, messages, request.max_tokens)
         except BaseException:
             tree.ledger.give_back(held)
             raise

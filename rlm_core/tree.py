@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rlm_core.calls import CallThreads, CancelScope
+from rlm_core.calls import CallThreads, CancelScope, Crew, call_model
 from rlm_core.context import Context
 from rlm_core.driver import EpisodeDriver, Task
 from rlm_core.recorder import Recorder
@@ -16,14 +16,15 @@ from rlm_core.trace import TraceFile
 from rlm_sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.adapters.base import ModelAdapter, ModelResponse
     from rlm_core.cache import CacheRecord, FileCache
     from rlm_core.config import Config
     from rlm_core.diagnostics import Diagnostics
     from rlm_core.events import RLMEventListener
     from rlm_core.extensions import Extensions
+    from rlm_core.provider import Providers
     from rlm_core.session import Box
     from rlm_core.stimuli import Finish
 
@@ -70,12 +71,14 @@ class RunTree:
         extensions: Extensions,
         scope: CancelScope,
         diagnostics: Diagnostics,
+        providers: Providers,
     ) -> None:
         self.config = config
         self.models = models
         self.scope = scope
-        self.threads = CallThreads()
         self.diagnostics = diagnostics
+        self._threads = CallThreads()
+        self._providers = providers
         self.ledger = config.policy.open()
         self.deepest = config.subcalls.deepest(config.policy)
         self.slots = threading.BoundedSemaphore(config.subcalls.max_concurrent)
@@ -127,6 +130,20 @@ class RunTree:
         options = self.config.subcalls
         return options.recursive_system_prompt if recursive else options.system_prompt
 
+    def ask(
+        self, adapter: ModelAdapter, messages: Sequence[dict[str, str]], max_tokens: int
+    ) -> ModelResponse:
+        """A model's reply, as soon as its provider allows the call.
+
+        Raises what the adapter raises, and RunCancelled when the run is stopped.
+        """
+        with self._providers.gate(self.model_name(adapter)).passing(self.scope):
+            return call_model(adapter, messages, max_tokens, self.scope, self._threads)
+
+    def run_crew(self, work: Callable[[int], None], count: int) -> None:
+        """Do numbered items, several at once. Raises the first failure."""
+        Crew(work, count, self.config.subcalls.max_concurrent).run(self._threads)
+
     def model_name(self, adapter: ModelAdapter) -> str | None:
         """The name under which an adapter's model has a price."""
         model: object = getattr(adapter, "model", None)
@@ -144,7 +161,7 @@ class RunTree:
     def close(self) -> None:
         """Stop the clock, end idle threads and close the trace file."""
         self.scope.close()
-        self.threads.close()
+        self._threads.close()
         if self._file is not None:
             self._file.close()
 
