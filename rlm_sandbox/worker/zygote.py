@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -124,7 +125,7 @@ class Zygote:
     def _be_init(
         self, wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket
     ) -> NoReturn:
-        self._requests.close()
+        _close_all_but({wall.proc, *wall.groups, control.fileno(), session.fileno()})
         init.run(wall, spawn, control, session)
 
 
@@ -133,6 +134,19 @@ def _import_package(name: str) -> None:
         importlib.import_module(name)
     except Exception as error:
         raise PackageFailed(f"import {name}: {type(error).__name__}: {error}") from error
+
+
+def _close_all_but(kept: set[int]) -> None:
+    """Close every descriptor but these and the standard streams.
+
+    None of the zygote's own may live on in a worker: whoever holds both ends of a socket never sees
+    it close.
+    """
+    first = 3
+    for descriptor in sorted(kept - {-1}):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _silence_standard_error() -> None:
