@@ -6,6 +6,7 @@ a session process itself; all of them live behind the same wall and end with the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -130,9 +131,15 @@ class Worker:
         return number
 
     def saved(self, checkpoint: int) -> str | None:
-        """Wait until a checkpoint that was permitted sleeps; else returns why there is none."""
+        """Wait until a checkpoint that was permitted sleeps; else returns why there is none.
+
+        A fork that neither sleeps nor ends is one that hostile code has taken over: it would run
+        on beside every step, and nobody would meter it. The worker is ended with it.
+        """
         answer = self._answer(Saved, checkpoint)
         if answer is None or not isinstance(answer[0], Saved):
+            with contextlib.suppress(OSError):  # the init has ended already
+                self._control.shutdown(socket.SHUT_RDWR)
             return "it did not come to rest"
         return answer[0].failure
 
