@@ -140,6 +140,7 @@ class Worker:
         if answer is None or not isinstance(answer[0], Saved):
             with contextlib.suppress(OSError):  # the init has ended already
                 self._control.shutdown(socket.SHUT_RDWR)
+            _gone(self._init, END_SECONDS)
             return "it did not come to rest"
         return answer[0].failure
 
