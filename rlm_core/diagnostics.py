@@ -27,14 +27,14 @@ class Diagnostics:
     """Writes lines `label={json}` at level DEBUG, if the caller asked for them."""
 
     def __init__(self, logger: logging.Logger, *, enabled: bool) -> None:
-        self._logger = logger
+        self.logger = logger
         self._enabled = enabled
 
     def log(self, label: str, details: object = None) -> None:
         """Write one line."""
         if self._enabled:
             shown = json.dumps(details, default=str, sort_keys=True)
-            self._logger.debug("%s=%s", label, shown)
+            self.logger.debug("%s=%s", label, shown)
 
     def run(self, root: ModelAdapter, sub: ModelAdapter) -> None:
         """What runs here."""

@@ -148,6 +148,7 @@ class EpisodeDriver:
             raise
         if not scope.expired:
             scope.check()
+        self._tree.recorder.check()
         self._record_cell(run, report, time.monotonic() - started)
         answered = self._subcalls.answered
         subcalls, self._subcalls_seen = answered - self._subcalls_seen, answered

@@ -37,6 +37,7 @@ class Recorder:
         self._last_id = 0
         self._last_group = 0
         self._started = time.monotonic()
+        self._failure: BaseException | None = None
 
     def next_id(self) -> int:
         """A number for a step that will be recorded when it has ended."""
@@ -67,9 +68,24 @@ class Recorder:
         """Hand an event to the listener, with the counts of this moment."""
         if self._listener is None:
             return
+        try:
+            self._hand_over(self._listener, event)
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def check(self) -> None:
+        """Raise what the listener raised while the code waited for a subcall.
+
+        There it became an exception in the code, which may have caught it.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    def _hand_over(self, listener: RLMEventListener, event: RLMEvent) -> None:
         used = self._ledger.used()
         with self._lock:
-            self._listener.handle(
+            listener.handle(
                 replace(
                     event,
                     repl_backend="python",

@@ -66,7 +66,9 @@ def plan(
         case Ending.MAX_STEPS:
             auto = rules.auto_finalize
             first: list[Attempt] = [TryVariables((auto.variable,))] if auto is not None else []
-            return [*first, TrySummary(), everywhere, TryStdout()]
+            # Without a single reply there is nothing to sum up: the model could only guess.
+            summary: list[Attempt] = [TrySummary()] if reply is not None else []
+            return [*first, *summary, everywhere, TryStdout()]
         case Ending.MAX_TOKENS if reply is not None:
             return [everywhere, *_unrun(reply, fallback), *_said(reply), TryText(text)]
         case Ending.COLLAPSED:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rlm_core.adapters.base import Usage, identity_of
 from rlm_core.cache import CacheRecord, cache_key
 from rlm_core.errors import RunCancelled
-from rlm_core.policy import MaxRecursionExceeded, PolicyError, estimate_tokens
+from rlm_core.policy import MaxRecursionExceeded, MaxStepsExceeded, PolicyError, estimate_tokens
 from rlm_core.stimuli import RunStatus
 from rlm_core.trace import TraceStep
 
@@ -235,6 +235,7 @@ class Subcalls:
     def _episode(self, request: Request, adapter: ModelAdapter, key: str, step_id: int) -> str:
         """A subcall that is an episode of its own, one level deeper."""
         tree = self._tree
+        self._require_a_step()  # without one it could only guess
         tree.ledger.subcall(request.depth, deepest=tree.deepest)
         finish = tree.sub_episode(
             request.prompt,
@@ -243,9 +244,15 @@ class Subcalls:
             max_tokens=request.max_tokens,
             parent_id=step_id,
         )
+        if finish.status is RunStatus.NO_ANSWER:
+            self._require_a_step()
         if finish.status is RunStatus.ANSWERED:  # one that was stopped may do better next time
             tree.keep(adapter, key, CacheRecord(finish.answer, _NO_USAGE))
         return finish.answer
+
+    def _require_a_step(self) -> None:
+        if self._tree.ledger.left()["steps"] == 0:
+            raise MaxStepsExceeded("max_steps exceeded")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -87,6 +88,8 @@ class RunTree:
         self._file = None if path is None else TraceFile(path)
         self.recorder = Recorder(self.ledger, listener, self._file)
         self._cache = cache
+        self._cache_works = True
+        self._log = diagnostics.logger
         self._extensions = extensions
 
     def root_episode(self, query: str, context: Context) -> Finish:
@@ -151,12 +154,21 @@ class RunTree:
 
     def cached(self, adapter: ModelAdapter, key: str) -> CacheRecord | None:
         """The reply that was given before; scripted models are always asked."""
-        return self._cache.get(key) if _is_cacheable(adapter) else None
+        if not (self._cache_works and _is_cacheable(adapter)):
+            return None
+        try:
+            return self._cache.get(key)
+        except (OSError, sqlite3.Error) as error:
+            return self._do_without_cache(error)
 
     def keep(self, adapter: ModelAdapter, key: str, record: CacheRecord) -> None:
         """Keep a reply for the next time."""
-        if _is_cacheable(adapter):
+        if not (self._cache_works and _is_cacheable(adapter)):
+            return
+        try:
             self._cache.set(key, record)
+        except (OSError, sqlite3.Error) as error:
+            self._do_without_cache(error)
 
     def close(self) -> None:
         """Stop the clock, end idle threads and close the trace file."""
@@ -164,6 +176,11 @@ class RunTree:
         self._threads.close()
         if self._file is not None:
             self._file.close()
+
+    def _do_without_cache(self, error: Exception) -> None:
+        """A cache that cannot be read or written costs money, but must not cost the run."""
+        self._cache_works = False
+        self._log.warning("the cache cannot be used, replies are not kept: %s", error)
 
     def _episode(self, task: Task) -> Finish:
         subcalls = Subcalls(self, level=task.level, parent_id=task.parent_id)

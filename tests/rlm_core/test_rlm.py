@@ -125,6 +125,30 @@ def test_the_trace_is_written_while_the_run_goes_on(tmp_path: Path) -> None:
     assert json.loads(path.read_text().splitlines()[0])["kind"] == "root_call"
 
 
+def test_a_listener_that_fails_in_a_subcall_ends_the_run_even_if_the_code_catches_it(
+    tmp_path: Path,
+) -> None:
+    class Failing(Listening):
+        def handle(self, event: RLMEvent) -> None:
+            if event.step is not None and event.step.kind == "subcall":
+                raise LookupError("the display is gone")
+
+    model = Scripted("try:\n    llm_query('a')\nexcept Exception:\n    pass", "FINAL: done")
+    rlm = rlm_for(tmp_path, model, subcall_adapter=Answering(), event_listener=Failing())
+    with pytest.raises(LookupError, match="display"):
+        rlm.run("Q?", TEXT)
+
+
+def test_a_cache_that_cannot_be_written_does_not_cost_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no directory")
+    model = Scripted("x = llm_query('a') + llm_query('b')\nFINAL_VAR: x")
+    rlm = rlm_for(tmp_path, model, subcall_adapter=Answering(), cache_dir=tmp_path / "file")
+    assert rlm.run("Q?", TEXT)[0] == "AB"
+    assert caplog.text.count("the cache cannot be used") == 1
+
+
 def test_options_of_the_sandbox_reach_it(tmp_path: Path) -> None:
     model = Scripted("import tempfile\nprint('x' * 99)", "FINAL: done")
     rlm = rlm_for(tmp_path, model, limits=Limits(output_chars=10), imports="all")
@@ -188,6 +212,13 @@ def test_all_levels_share_one_budget(tmp_path: Path) -> None:
     result = rlm.run_result("Whole?", TEXT)
     assert result.usage.subcalls == 2
     assert "[SUBCALL_LIMIT]" in result.answer
+
+
+def test_an_episode_without_a_step_left_is_a_limit_and_no_guess(tmp_path: Path) -> None:
+    rlm = rlm_for(tmp_path, recursive_model(), recursive_subcalls=True, policy=Policy(max_steps=2))
+    result = rlm.run_result("Whole?", TEXT)
+    assert "[SUBCALL_LIMIT] max_steps exceeded" in result.answer
+    assert result.usage.steps == 2
 
 
 def test_recursion_goes_as_deep_as_the_policy_allows(tmp_path: Path) -> None:

@@ -28,12 +28,16 @@ def test_the_variable_that_was_asked_for_comes_first() -> None:
 
 
 def test_at_the_last_step_the_model_is_asked_once_more_before_stdout_is_taken() -> None:
-    assert plan(Ending.MAX_STEPS, PLAIN, None, "", fallback=None) == [
+    assert plan(Ending.MAX_STEPS, PLAIN, Code("x = 1"), "", fallback=None) == [
         TrySummary(),
         COMMON,
         TryStdout(),
     ]
     assert plan(Ending.MAX_STEPS, AUTO, None, "", fallback=None)[0] == TryVariables(("found",))
+
+
+def test_a_model_that_has_seen_nothing_is_not_asked_to_sum_up() -> None:
+    assert plan(Ending.MAX_STEPS, PLAIN, None, "", fallback=None) == [COMMON, TryStdout()]
 
 
 def test_without_tokens_the_code_that_was_written_is_still_run() -> None:
