@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rlm_core.cli.exits import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rlm_core.cli.arguments import Arguments
+    from rlm_core.cli.output import Output
 
 __all__ = ["Exit", "main"]
 
@@ -24,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet = arguments.quiet  # and a closed stream (`>&-`) is none at all to Python
     output = Output(sys.stdout or StringIO(), sys.stderr or StringIO(), os.environ, quiet=quiet)
     try:
-        from rlm_core.cli.ask import ask
-
-        return ask(arguments, os.environ, output)
+        return _run(arguments, output)
     except KeyboardInterrupt:
         output.error("interrupted")
         return Exit.INTERRUPTED
@@ -42,3 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"LLM_LOG_LEVEL=DEBUG shows"
         )
         return Exit.INTERNAL
+
+
+def _run(arguments: Arguments, output: Output) -> int:
+    from rlm_core.cli.arguments import AskArguments, DoctorArguments
+
+    match arguments:
+        case AskArguments():
+            from rlm_core.cli.ask import ask
+
+            return ask(arguments, os.environ, output)
+        case DoctorArguments():
+            from rlm_core.cli.doctor import doctor
+
+            return doctor(arguments, output)
+        case _:
+            assert_never(arguments)

@@ -49,6 +49,14 @@ exit codes:
   6 this host cannot isolate code    130 interrupted
 """
 
+DOCTOR_DETAILS = """\
+Processes that it starts, a listener on 127.0.0.1 and a temporary folder are its own; nothing
+outside of them is touched, and nothing of them is left.
+
+exit codes:
+  0 code is isolated here (standard or better)    6 this host cannot isolate code
+"""
+
 
 @dataclass(frozen=True)
 class AskArguments:
@@ -68,7 +76,18 @@ class AskArguments:
     quiet: bool
 
 
-def parse(argv: Sequence[str]) -> AskArguments:
+@dataclass(frozen=True)
+class DoctorArguments:
+    """The flags of `rlm doctor`."""
+
+    json: bool
+    quiet: bool = False
+
+
+Arguments = AskArguments | DoctorArguments
+
+
+def parse(argv: Sequence[str]) -> Arguments:
     """The arguments of a command line. Prints help or a mistake and exits as argparse does."""
     parser = build_parser()
     given = parser.parse_args(argv)
@@ -76,7 +95,8 @@ def parse(argv: Sequence[str]) -> AskArguments:
         parser.print_help(sys.stderr)
         parser.exit(2)
     values = dict(vars(given))
-    del values["command"]
+    if values.pop("command") == "doctor":
+        return DoctorArguments(**values)
     values["paths"] = tuple(values["paths"])
     return AskArguments(**values)
 
@@ -110,6 +130,17 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_ask(ask)
+    doctor = commands.add_parser(
+        "doctor",
+        help="show what this machine can enforce, proven by attempting what is forbidden",
+        description="Try each layer of the wall alone, then tell a real worker to break out.",
+        epilog=DOCTOR_DETAILS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    doctor.add_argument(
+        "--json", action="store_true", help="print one JSON object: tier, layers, attempts, facts"
+    )
     return parser
 
 
