@@ -88,7 +88,7 @@ class FakeWorker(Worker):
     def allow_memory(self, process: SessionProcess, memory: int) -> None:
         self.allowed_memory.append(memory)
 
-    def death(self, process: SessionProcess) -> Death | None:
+    def death(self, session: int) -> Death | None:
         return Death(signal.SIGKILL, 0)
 
     def release(self) -> None:

@@ -1,0 +1,92 @@
+"""What the kernel shows of a process that we hold by pidfd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from rlm_sandbox.host.process import Death, ProcessGone, SessionProcess, death_of
+
+BUSY = "x = b'x' * 50_000_000\nprint('up', flush=True)\nwhile True: pass"
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def held(child: subprocess.Popen[bytes]) -> Iterator[SessionProcess]:
+    ours, theirs = socket.socketpair()
+    process = SessionProcess(7, os.pidfd_open(child.pid), ours)
+    with theirs:
+        yield process
+        process.close()
+
+
+def test_it_is_the_process_that_the_pidfd_names(
+    child: subprocess.Popen[bytes], held: SessionProcess
+) -> None:
+    assert (held.pid, held.number) == (child.pid, 7)
+
+
+def test_its_memory_and_its_time_are_metered(held: SessionProcess) -> None:
+    assert 50_000_000 < held.resident_bytes() <= held.peak_bytes() < 500_000_000
+    before = held.cpu_seconds()
+    while held.cpu_seconds() <= before:  # it is busy
+        pass
+
+
+def test_a_process_that_is_gone_holds_nothing_and_takes_every_signal(
+    child: subprocess.Popen[bytes], held: SessionProcess
+) -> None:
+    held.kill()
+    assert child.wait(10) == -signal.SIGKILL
+    assert (held.resident_bytes(), held.peak_bytes()) == (0, 0)
+    held.kill()
+    held.interrupt()
+    with pytest.raises(OSError, match=r"Invalid argument|No such process"):
+        held.cpu_seconds()
+
+
+def test_an_interrupt_can_be_heard(child: subprocess.Popen[bytes], held: SessionProcess) -> None:
+    held.interrupt()
+    assert child.wait(10) in {1, -signal.SIGINT, 130}
+
+
+def test_hanging_up_leaves_what_has_come_to_be_read() -> None:
+    ours, theirs = socket.socketpair()
+    process = SessionProcess(0, os.pidfd_open(os.getpid()), ours)
+    with theirs:
+        theirs.sendall(b"last words")
+        process.hang_up()
+        assert ours.recv(100) == b"last words"
+        assert ours.recv(100) == b""
+        assert theirs.recv(100) == b""
+        process.hang_up()
+        process.close()
+
+
+def test_a_process_that_has_ended_before_it_was_looked_at_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pidfd = os.pidfd_open(process.pid)
+    ours, theirs = socket.socketpair()
+    with theirs, pytest.raises(ProcessGone):
+        SessionProcess(0, pidfd, ours)
+
+
+@pytest.mark.parametrize(
+    ("status", "death"), [(0, Death(0, 0)), (7 << 8, Death(0, 7)), (11, Death(11, 0))]
+)
+def test_a_status_says_how_it_died(status: int, death: Death) -> None:
+    assert death_of(status, out_of_memory=False) == death
