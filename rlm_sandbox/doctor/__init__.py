@@ -6,7 +6,7 @@ afterwards, and what it forbids is tried before and after. Then a real worker is
 
 from __future__ import annotations
 
-from rlm_sandbox.confine import tiers
+from rlm_sandbox.confine import cgroups, tiers
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.doctor import facts, prober, promises, trial
 from rlm_sandbox.doctor.findings import Attempt, Examination, Fact, Finding, Proof
@@ -87,5 +87,10 @@ def _remedy(layer: Layer, seen: prober.Seen) -> str:
             return "none is needed for an ordinary user; a container's root needs SETUID and KILL"
         case Layer.GATE:
             return "only one filter of a process may have a listener, and the container has it"
+        case Layer.CGROUP:
+            return (
+                "`systemd-run --user --scope -p Delegate=yes ...`, a container with a writable "
+                f"cgroup, or {cgroups.VARIABLE} with a folder that is yours"
+            )
         case _:
             return tiers.remedy(seen.text)

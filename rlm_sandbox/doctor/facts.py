@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rlm_sandbox.confine import landlock
 from rlm_sandbox.doctor.findings import Fact
+from rlm_sandbox.host.groups import GROUPS
 
 _SYSCTLS = {
     "user/max_user_namespaces": ("0", "user namespaces are turned off: set it to 10000"),
@@ -77,31 +78,14 @@ def _library() -> list[Fact]:
 
 
 def _cgroups() -> Fact:
-    own = _own_cgroup()
-    if own is None:
-        hybrid = Path("/sys/fs/cgroup/memory").is_dir()
-        return Fact("cgroups", "version 1" if hybrid else "none")
-    writable = os.access(own, os.W_OK) and os.access(own / "cgroup.procs", os.W_OK)
-    controllers = (own / "cgroup.controllers").read_text().split()
-    bounds = [name for name in ("memory", "pids") if name in controllers]
-    if writable and len(bounds) == 2:
-        return Fact("cgroups", f"version 2, delegated at {own}")
+    bases = GROUPS.bases()
+    if bases:
+        return Fact("control groups", f"delegated below {', '.join(bases)}")
     return Fact(
-        "cgroups",
-        f"version 2, not delegated (writable: {writable}, controllers: {controllers})",
-        "memory is bounded by rlimits and by looking: `systemd-run --user --scope -p Delegate=yes` "
-        "or a container with a writable cgroup lets the kernel bound it",
+        "control groups",
+        f"not delegated: {GROUPS.refusal}",
+        "memory is bounded by rlimits and by looking",
     )
-
-
-def _own_cgroup() -> Path | None:
-    """The folder of this process in a cgroup v2 hierarchy that has memory and pids to give."""
-    for row in Path("/proc/self/cgroup").read_text().splitlines():
-        if row.startswith("0::"):
-            own = Path("/sys/fs/cgroup") / row[3:].lstrip("/")
-            if (own / "cgroup.controllers").exists():
-                return own
-    return None
 
 
 def _surroundings() -> Iterable[str]:

@@ -14,6 +14,7 @@ from typing import Literal, NoReturn
 
 import msgspec
 
+from rlm_sandbox.confine import cgroups
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.doctor.probes import CannotTell, NotHolding, Probes
 from rlm_sandbox.doctor.stage import Targets
@@ -54,7 +55,7 @@ def probe(import_paths: Sequence[str], targets: Targets) -> Report:
     job = msgspec.json.encode(Job(tuple(import_paths), targets)).decode()
     run = subprocess.run(  # noqa: S603 - our own interpreter and code
         (sys.executable, "-I", "-S", "-X", "utf8", "-c", START, job),
-        env={},
+        env={name: os.environ[name] for name in (cgroups.VARIABLE,) if name in os.environ},
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rlm_sandbox.confine import (
+    cgroups,
     landlock,
     libc,
     lockdown,
@@ -36,6 +38,7 @@ from rlm_sandbox.protocol import WorkerLimits
 
 BEFORE, AFTER = b"before", b"after"
 _SECONDS = 2.0
+_GROUP_BYTES = 64 * 1024 * 1024
 
 
 class NotHolding(Exception):
@@ -91,9 +94,8 @@ class Probes:
             Layer.LANDLOCK: self._landlock,
             Layer.SECCOMP: self._seccomp,
             Layer.GATE: self._gate,
-        }.get(layer)
-        if probe is None:
-            raise CannotTell("only whole workers can be under it")
+            Layer.CGROUP: self._cgroup,
+        }[layer]
         return probe()
 
     # --- namespaces -----------------------------------------------------------------------------
@@ -294,6 +296,20 @@ class Probes:
             raise NotHolding("a fork was not asked about, or did not do as it was told")
         return "one fork refused, the next let through"
 
+    def _cgroup(self) -> str:
+        delegation = cgroups.delegated()
+        try:
+            group = delegation.take(_GROUP_BYTES, 16)
+            status = _take_memory(delegation, group)
+            group.remove()
+        finally:
+            delegation.close()
+        if status == 0:
+            raise NotHolding(f"taking {2 * _GROUP_BYTES} bytes in a group of half of it succeeded")
+        if status != -signal.SIGKILL:
+            raise OSError(errno.EPERM, "cgroup: a process cannot be moved into a group")
+        return "the kernel ends what takes more memory than its group may have"
+
     # --- acts -----------------------------------------------------------------------------------
 
     def _read(self) -> None:
@@ -346,6 +362,21 @@ def _fork_behind_the_gate(parent: socket.socket) -> NoReturn:
         status = 0
     finally:
         os._exit(status)
+
+
+def _take_memory(delegation: cgroups.Delegation, group: cgroups.Group) -> int:
+    """What becomes of a process that takes more than its group has: as a return code."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            bases = tuple(os.open(base, os.O_PATH) for base in delegation.bases)
+            cgroups.join(bases, group.name)
+            bytearray(2 * _GROUP_BYTES)
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _fork() -> None:
