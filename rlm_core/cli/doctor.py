@@ -31,6 +31,7 @@ def doctor(arguments: DoctorArguments, output: Output) -> int:
 
 def _lines(found: Examination) -> Iterable[str]:
     yield from _layers(found.layers)
+    yield from _section("What helps", _remedies(found.layers))
     yield from _section(
         "A worker was told to",
         (
@@ -61,10 +62,16 @@ def _layers(layers: Iterable[Finding]) -> Iterable[str]:
             f"{layer.layer:14} {'yes' if layer.available else 'no':10} {_PROOFS[layer.proof]:7} "
             f"{'yes' if layer.in_use else 'no':7} "
         )
-        seen = layer.detail if not layer.remedy else f"{layer.detail}. What helps: {layer.remedy}"
-        yield from textwrap.wrap(
-            row + seen, WIDTH, subsequent_indent=" " * len(row), drop_whitespace=True
-        )
+        yield from textwrap.wrap(row + layer.detail, WIDTH, subsequent_indent=" " * len(row))
+
+
+def _remedies(layers: Iterable[Finding]) -> Iterable[str]:
+    """Each remedy once, with the layers that it brings."""
+    helped: dict[str, list[str]] = {}
+    for layer in layers:
+        if layer.remedy:
+            helped.setdefault(layer.remedy, []).append(layer.layer)
+    return (f"{', '.join(names)}: {remedy}" for remedy, names in helped.items())
 
 
 def _section(title: str, items: Iterable[str]) -> Iterable[str]:
