@@ -182,15 +182,14 @@ def _prose(said: str, fenced: Fenced) -> Reply:
 
 def _unparsable(source: str) -> Reply:
     """Code without a fence that does not parse: run it for its error, unless it is just cut."""
-    try:
-        compile(source, "<reply>", "exec")
-    except SyntaxError as error:
-        at_end = (error.lineno or 0) >= source.rstrip().count("\n") + 1
-        unfinished = error.msg and ("never closed" in error.msg or "unterminated" in error.msg)
-        if unfinished or (at_end and "expected" in (error.msg or "")):
-            return Neither(Why.CUT)
-    except (ValueError, MemoryError, RecursionError):
+    mistake = python.mistake_in(source)
+    if mistake is None:
         return Neither(Why.PROSE)
+    says = mistake.msg or ""
+    at_end = (mistake.lineno or 0) >= source.rstrip().count("\n") + 1
+    unfinished = "never closed" in says or "unterminated" in says
+    if unfinished or (at_end and "expected" in says):
+        return Neither(Why.CUT)
     first = source.strip().split("\n")[0]
     return Code(source) if "=" in first or first.endswith((":", ")")) else Neither(Why.PROSE)
 

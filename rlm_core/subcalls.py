@@ -43,6 +43,20 @@ class Request:
     total: int | None = None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a request was answered with, and by whom."""
+
+    text: str
+    key: str
+    usage: Usage | None = None
+    """None for an episode: its own steps have theirs."""
+    model: str | None = None
+    cached: bool = False
+    step_id: int = 0
+    """The number that an episode's steps already name as their parent's, or 0."""
+
+
 class Subcalls:
     """The host functions of one episode's session. Thread-safe: code may have threads."""
 
@@ -159,8 +173,35 @@ class Subcalls:
         tree.scope.check()
         if request.depth > tree.deepest:
             raise MaxRecursionExceeded("max_recursion_depth exceeded")
-        adapter = tree.sub_model(request.model)
         recursive = tree.is_recursive(request.depth)
+        answer = self._answer_by(request, recursive=recursive)
+        with self._lock:
+            self._answered += 1
+        step = TraceStep(
+            step_id=answer.step_id,
+            kind="recursive_subcall" if recursive else "subcall",
+            depth=request.depth,
+            prompt_summary=cut(request.prompt, tree.config.trace.prompt_chars),
+            output=cut(answer.text, tree.config.trace.output_chars),
+            usage=answer.usage,
+            model=answer.model,
+            elapsed=time.monotonic() - started,
+            cache_hit=answer.cached,
+            input_hash=_digest(request.prompt),
+            output_hash=_digest(answer.text),
+            cache_key=answer.key,
+            parallel_group_id=request.group,
+            parallel_index=request.index,
+            parallel_total=request.total,
+            parent_id=self._parent_id,
+        )
+        tree.recorder.add(step, level=self._level)
+        return answer.text
+
+    def _answer_by(self, request: Request, *, recursive: bool) -> Answer:
+        """The answer, from the cache, an episode or a call."""
+        tree = self._tree
+        adapter = tree.sub_model(request.model)
         key = cache_key(
             adapter=identity_of(adapter),
             model=request.model,
@@ -170,42 +211,13 @@ class Subcalls:
             text=request.prompt,
         )
         cached = tree.cached(adapter, key)
-        step_id = 0
         if cached is not None:
-            text, usage, model = cached.text, _NO_USAGE, None
-        elif recursive:
-            step_id = tree.recorder.next_id()
-            text, usage, model = self._episode(request, adapter, key, step_id), None, None
-        else:
-            text, usage, model = self._call(request, adapter, key)
-        with self._lock:
-            self._answered += 1
-        tree.recorder.add(
-            TraceStep(
-                step_id=step_id,
-                kind="recursive_subcall" if recursive else "subcall",
-                depth=request.depth,
-                prompt_summary=cut(request.prompt, tree.config.trace.prompt_chars),
-                output=cut(text, tree.config.trace.output_chars),
-                usage=usage,
-                model=model,
-                elapsed=time.monotonic() - started,
-                cache_hit=cached is not None,
-                input_hash=_digest(request.prompt),
-                output_hash=_digest(text),
-                cache_key=key,
-                parallel_group_id=request.group,
-                parallel_index=request.index,
-                parallel_total=request.total,
-                parent_id=self._parent_id,
-            ),
-            level=self._level,
-        )
-        return text
+            return Answer(cached.text, key, _NO_USAGE, cached=True)
+        if recursive:
+            return self._episode(request, adapter, key)
+        return self._call(request, adapter, key)
 
-    def _call(
-        self, request: Request, adapter: ModelAdapter, key: str
-    ) -> tuple[str, Usage, str | None]:
+    def _call(self, request: Request, adapter: ModelAdapter, key: str) -> Answer:
         """One call of a sub-model on the budget of the run."""
         tree = self._tree
         system = tree.config.subcalls.system_prompt
@@ -230,13 +242,14 @@ class Subcalls:
             raise
         tree.ledger.settle(held, reply.usage, reply.model_id or name)
         tree.keep(adapter, key, CacheRecord(reply.text, reply.usage))
-        return reply.text, reply.usage, reply.model_id
+        return Answer(reply.text, key, reply.usage, reply.model_id)
 
-    def _episode(self, request: Request, adapter: ModelAdapter, key: str, step_id: int) -> str:
+    def _episode(self, request: Request, adapter: ModelAdapter, key: str) -> Answer:
         """A subcall that is an episode of its own, one level deeper."""
         tree = self._tree
         self._require_a_step()  # without one it could only guess
         tree.ledger.subcall(request.depth, deepest=tree.deepest)
+        step_id = tree.recorder.next_id()
         finish = tree.sub_episode(
             request.prompt,
             adapter,
@@ -248,7 +261,7 @@ class Subcalls:
             self._require_a_step()
         if finish.status is RunStatus.ANSWERED:  # one that was stopped may do better next time
             tree.keep(adapter, key, CacheRecord(finish.answer, _NO_USAGE))
-        return finish.answer
+        return Answer(finish.answer, key, step_id=step_id)
 
     def _require_a_step(self) -> None:
         if self._tree.ledger.left()["steps"] == 0:

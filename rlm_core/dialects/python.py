@@ -7,6 +7,8 @@ import html
 import re
 import warnings
 
+_FILE = "<rlm-reply>"
+_OURS = re.compile(re.escape(_FILE))
 _PROMPT = re.compile(r"^\s*(?:>>> ?|In \[\d+\]: ?)")
 _MORE = re.compile(r"^\s*(?:\.\.\.(?: |$)|\.\.\.: ?)")
 _TYPOGRAPHY = str.maketrans(
@@ -42,12 +44,23 @@ _STARTS = re.compile(
 
 def tree_of(source: str) -> ast.Module | None:
     """The syntax tree, or None for what is no Python (or Python beyond the parser's depth)."""
+    _keep_warnings_to_ourselves()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "invalid escape sequence" is the model's business
-            return ast.parse(source)
+        return ast.parse(source, _FILE)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
+
+
+def mistake_in(source: str) -> SyntaxError | None:
+    """What makes a source no Python; None for Python, and for what is beyond the parser's depth."""
+    _keep_warnings_to_ourselves()
+    try:
+        compile(source, _FILE, "exec")
+    except SyntaxError as error:
+        return error
+    except (ValueError, MemoryError, RecursionError):
+        return None
+    return None
 
 
 def repaired(source: str) -> str:
@@ -141,3 +154,12 @@ def _dedented(source: str) -> str:
     lines = source.strip("\n").split("\n")
     indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
     return "\n".join(line.removeprefix(indent) for line in lines)
+
+
+def _keep_warnings_to_ourselves() -> None:
+    """An "invalid escape sequence" is the model's business and not our caller's.
+
+    A filter by file name, for `catch_warnings` is not safe where there are threads.
+    """
+    if not any(entry[3] == _OURS for entry in warnings.filters):
+        warnings.filterwarnings("ignore", module=_OURS.pattern)
