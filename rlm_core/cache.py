@@ -107,11 +107,19 @@ class FileCache:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.root.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
-            # Write-ahead logging lets processes read while one writes; a lost power supply may
-            # cost the last replies, never the file.
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = normal")
-            connection.execute(_SCHEMA)
-            self._connection = connection
+            self._connection = _opened(self.path)
         return self._connection
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    try:
+        # Write-ahead logging lets processes read while one writes; a lost power supply may cost
+        # the last replies, never the file.
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = normal")
+        connection.execute(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
