@@ -70,12 +70,12 @@ def _fenced(fenced: Fenced) -> Reply | None:
     blocks = [block for block in fenced.blocks if _is_runnable(block)]
     if blocks:
         return _blocks(blocks, fenced)
+    if finals.find(fenced.outside) is not None:
+        return None
     for block in fenced.blocks:
         inner = _block_alone(block)
         if inner is not None:
             return inner
-    if finals.find(fenced.outside) is not None:
-        return None
     if any(not block.closed and block.language is Language.PYTHON for block in fenced.blocks):
         return Neither(Why.CUT)
     if any(block.language is Language.OTHER for block in fenced.blocks):

@@ -24,15 +24,20 @@ class FinalVar:
     name: str
 
 
+_ANSWER_WORDS = (
+    r"final\ answer|respuesta\ final|r\u00e9ponse\ finale|resposta\ final|endg\u00fcltige\ antwort"
+    r"|finale\ antwort|risposta\ finale|\u6700\u7ec8\u7b54\u6848|\u6700\u7d42\u56de\u7b54"
+)
 _DRESS = r"[ \t>#*_`\-]*"
 _WORD = re.compile(
     rf"""^{_DRESS}
-    (?P<word>FINAL_VAR|FINAL[ _]ANSWER|FINAL|SUBMIT|(?i:final\ answer))
+    (?P<word>FINAL_VAR|FINAL[ _]ANSWER|FINAL|SUBMIT|(?i:{_ANSWER_WORDS}))
     [*_`]*[ \t]*
     (?:(?P<colon>[:\uff1a])|(?P<paren>[(\uff08]))""",
     re.VERBOSE | re.MULTILINE,
 )
 _BARE_VAR = re.compile(r"^[ \t>*`]*FINAL_VAR[ \t]*=?[ \t]+(?P<name>\w+)[`*]*[ \t]*$", re.MULTILINE)
+_HEADING = re.compile(rf"^[#*_ ]+(?i:{_ANSWER_WORDS})[*_ ]*\n+(?=\S)", re.MULTILINE | re.VERBOSE)
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _NAME = re.compile(r"[^\W\d]\w*")
 _LIKELY_NAMES = frozenset(
@@ -64,6 +69,9 @@ def find(text: str) -> Found | None:
     bare = _BARE_VAR.search(text)
     if bare is not None and (match is None or bare.start() <= match.start()):
         return Found(FinalVar(bare["name"]), bare.start())
+    heading = _HEADING.search(text) if match is None else None
+    if heading is not None:
+        return Found(_text(text[heading.end() :], colon=True), heading.start())
     if match is None:
         return None
     is_var = match["word"] == "FINAL_VAR"

@@ -17,6 +17,7 @@ _OPEN_THOUGHT = re.compile(
 _THOUGHT_END = re.compile(
     rf"^[ \t]*</(?:{_THOUGHT})>|</(?:{_THOUGHT})>[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
+_NEXT_TURN = re.compile(r"^\[REPL Result\].*\Z", re.DOTALL | re.MULTILINE)  # it went on alone
 _SPECIAL = re.compile(r"(?:\s*(?:<\|[\w./-]{1,40}\|>|</s>|<eos>|<end_of_turn>|\[/?INST\]))+\s*\Z")
 _HARMONY = re.compile(
     r"<\|channel\|>\s*(?P<channel>\w+)(?P<to>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
@@ -72,6 +73,7 @@ def without_thoughts(text: str) -> str:
         text = text[end.end() :]
         break
     text = _OPEN_THOUGHT.sub("", text)
+    text = _NEXT_TURN.sub("", text)
     return _SPECIAL.sub("", text).strip("\n")
 
 

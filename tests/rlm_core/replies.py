@@ -328,6 +328,17 @@ CASES = [
     Case("final answer in words", "FINAL ANSWER: 42", Final("42")),
     Case("final answer in words", "The answer is \\boxed{42}.", Final("42")),
     Case("final answer in words", "FINAL\uff1a 42", Final("42")),
+    Case("final answer in words", "**Final Answer**\n\n42", Final("42")),
+    Case("final answer in words", "Respuesta final: 42", Final("42")),
+    Case("final answer in words", "**R\u00e9ponse finale :** 42", Final("42")),
+    Case("final answer in words", "\u6700\u7ec8\u7b54\u6848\uff1a42", Final("42")),
+    Case(
+        "final answer in words",
+        'FINAL: the object is\n```json\n{"code": "x = 1"}\n```',
+        Final('the object is\n```json\n{"code": "x = 1"}\n```'),
+    ),
+    Case("the next turn made up", "FINAL: 42\n\n[REPL Result]\nstdout:\nx", Final("42")),
+    Case("the next turn made up", "print(1)\n[REPL Result]\nstdout:\n1", code("print(1)")),
     # 41
     Case("FINAL in a fence", "```\nFINAL: 42\n```", Final("42")),
     Case("FINAL in a fence", "```python\nFINAL_VAR: answer\n```", FinalVar("answer")),
