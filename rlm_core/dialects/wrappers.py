@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass
 
 _THOUGHT = r"think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad|seed:think"
-_CLOSED_THOUGHT = re.compile(
-    rf"^[ \t]*(?:<(?P<tag>{_THOUGHT})>.*?</(?P=tag)>|\[THINK\].*?\[/THINK\])[ \t]*\n?",
-    re.DOTALL | re.IGNORECASE | re.MULTILINE,
+_OPENING = re.compile(
+    rf"^[ \t]*(?:<(?P<tag>{_THOUGHT})>|\[(?P<mark>THINK)\])", re.IGNORECASE | re.MULTILINE
 )
 _OPEN_THOUGHT = re.compile(
     rf"^[ \t]*(?:<(?:{_THOUGHT})>|\[THINK\]).*\Z", re.DOTALL | re.IGNORECASE | re.MULTILINE
@@ -18,7 +17,8 @@ _THOUGHT_END = re.compile(
     rf"^[ \t]*</(?:{_THOUGHT})>|</(?:{_THOUGHT})>[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
 _NEXT_TURN = re.compile(r"^\[REPL Result\].*\Z", re.DOTALL | re.MULTILINE)  # it went on alone
-_SPECIAL = re.compile(r"(?:\s*(?:<\|[\w./-]{1,40}\|>|</s>|<eos>|<end_of_turn>|\[/?INST\]))+\s*\Z")
+_END_MARK = re.compile(r"(?:<\|[\w./-]{1,40}\|>|</s>|<eos>|<end_of_turn>|\[/?INST\])\Z")
+_LONGEST_END_MARK = 44
 _HARMONY = re.compile(
     r"<\|channel\|>\s*(?P<channel>\w+)(?P<to>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
 )
@@ -42,7 +42,7 @@ _REACT = re.compile(
 )
 _TOOL_CALL = re.compile(
     r"(?:<tool_calls?>|<function_call>|\[TOOL_CALLS\]|<\|python_tag\|>)\s*(?P<body>.*?)"
-    r"\s*(?:</tool_calls?>|</function_call>|\Z)",
+    r"(?:</tool_calls?>|</function_call>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
 _CODE_KEYS = ("code", "source", "python", "python_code", "script", "cell", "input")
@@ -68,13 +68,13 @@ class WrappedAnswer:
 def without_thoughts(text: str) -> str:
     """The reply without what the model thought aloud (<think>, channels) and without end marks."""
     text = _spoken(text)
-    text = _CLOSED_THOUGHT.sub("", text)
+    text = _without_closed_thoughts(text)
     for end in _THOUGHT_END.finditer(text):  # its beginning was part of the prompt
         text = text[end.end() :]
         break
     text = _OPEN_THOUGHT.sub("", text)
     text = _NEXT_TURN.sub("", text)
-    return _SPECIAL.sub("", text).strip("\n")
+    return _without_end_marks(text).strip("\n")
 
 
 def unwrapped(text: str) -> WrappedCode | WrappedAnswer | None:
@@ -90,6 +90,34 @@ def unwrapped(text: str) -> WrappedCode | WrappedAnswer | None:
         return wrapped
     answer = _ANSWER_TAG.search(text)
     return WrappedAnswer(answer["body"].strip()) if answer and answer["body"].strip() else None
+
+
+def _without_closed_thoughts(text: str) -> str:
+    """The text without thoughts that have a beginning and an end. One pass, however many begin."""
+    kept: list[str] = []
+    position = 0
+    unclosed: set[str] = set()
+    for opening in _OPENING.finditer(text):
+        closing = f"</{opening['tag'].lower()}>" if opening["tag"] else "[/think]"
+        if opening.start() < position or closing in unclosed:
+            continue
+        end = re.compile(re.escape(closing), re.IGNORECASE).search(text, opening.end())
+        if end is None:
+            unclosed.add(closing)
+            continue
+        kept.append(text[position : opening.start()])
+        position = end.end()
+    return "".join([*kept, text[position:]]) if position else text
+
+
+def _without_end_marks(text: str) -> str:
+    """The text without the marks by which a template ends a turn."""
+    while True:
+        text = text.rstrip()
+        mark = _END_MARK.search(text[-_LONGEST_END_MARK:])
+        if mark is None:
+            return text
+        text = text[: len(text) - len(mark[0])]
 
 
 def _spoken(text: str) -> str:

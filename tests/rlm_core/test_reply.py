@@ -34,16 +34,22 @@ def test_no_text_is_ever_too_strange_to_read(text: str) -> None:
         assert reply.name.isidentifier()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "(" * 20_000,
-        "[" * 5_000 + "]" * 5_000,
-        "FINAL(" + "(" * 50_000,
-        "```\n" * 20_000,
-        "-" * 90_000,
-    ],
-    ids=["parentheses", "brackets", "final", "fences", "minus"],
-)
-def test_a_reply_of_hostile_shape_is_read_too(text: str) -> None:
-    assert isinstance(parse_reply(text), Code | Final | FinalVar | Neither)
+HOSTILE = {
+    "parentheses": "(" * 20_000,
+    "brackets": "[" * 5_000 + "]" * 5_000,
+    "final": "FINAL(" + "(" * 50_000,
+    "fences": "```\n" * 20_000,
+    "minus": "-" * 90_000,
+    "lines": "a\n" * 20_000,
+    "thoughts": "<think>\n" * 50_000 + "</thinking>",
+    "spaces": "a" + " " * 200_000 + "b",
+    "tool call": "<tool_call>a" + " " * 200_000 + "b",
+    "boxes": "\\boxed{" * 20_000,
+    "channels": "<|channel|>a" * 20_000,
+    "tags": "<code>" * 20_000,
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_a_reply_of_hostile_shape_is_read_too(shape: str) -> None:
+    assert isinstance(parse_reply(HOSTILE[shape]), Code | Final | FinalVar | Neither)

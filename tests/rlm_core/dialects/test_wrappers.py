@@ -9,6 +9,7 @@ from rlm_core.dialects.wrappers import WrappedAnswer, WrappedCode, unwrapped, wi
     ("text", "said"),
     [
         ("<think>a</think>b", "b"),
+        ("<THINK>\u0130\u0130</Think>b", "b"),
         ("a\n</think>\nb", "b"),
         ("<think>never closed", ""),
         ("x = '<think>'", "x = '<think>'"),
