@@ -1,4 +1,4 @@
-"""The assembler against a plain reading of its rules, by the interpreter that stands for the kernel."""
+"""The assembler against a plain reading of its rules, run by the stand-in for the kernel."""
 
 from __future__ import annotations
 
