@@ -70,6 +70,7 @@ __all__ = [
 ]
 
 BAD_ITEM = "llm_batch expects a list of prompt strings."
+PORTION_CHARS = 2_000_000  # up to 8 MB as UTF-8: half of what may cross at once
 RECORD_KEYS = ("records", "items", "entities", "results", "data")
 LONGEST_SHORT_ANSWER = 80
 EDGES = " \t\r\n.,;:\"'()[]{}"
@@ -149,8 +150,22 @@ def llm_batch(
     if unique:
         options: dict[str, object] = {"model": model, "max_tokens": max_tokens}
         options["on_error"] = on_error
-        answers = dict(zip(unique, map(_item_text, rlm_batch(unique, options)), strict=True))
+        for portion in _portions(unique):
+            answers |= zip(portion, map(_item_text, rlm_batch(portion, options)), strict=True)
     return [answers[item] if isinstance(item, str) else _bad_item() for item in prompts]
+
+
+def _portions(prompts: list[str]) -> list[list[str]]:
+    """The prompts in as few lists as may cross to the host; a prompt is never cut."""
+    portions: list[list[str]] = []
+    room = 0
+    for prompt in prompts:
+        if not portions or len(prompt) > room:
+            portions.append([])
+            room = PORTION_CHARS
+        portions[-1].append(prompt)
+        room -= len(prompt)
+    return portions
 
 
 def _bad_item() -> PromptError:

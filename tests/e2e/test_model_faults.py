@@ -90,6 +90,18 @@ def test_a_subcall_for_every_line_is_held_to_the_budget(tmp_path: Path) -> None:
     assert result.usage.subcalls == 50
 
 
+def test_a_batch_of_forty_megabytes_gets_its_answers(tmp_path: Path) -> None:
+    model = Scripted(
+        "a = llm_batch([str(n) + 'x' * 1_000_000 for n in range(40)])\n"
+        "answer = ','.join(x[:2] for x in a)",
+        "FINAL_VAR: answer",
+    )
+    sub = Answering(lambda prompt: prompt[:5])
+    policy = Policy(max_total_tokens=None)
+    answer = run(tmp_path, model, subcall_adapter=sub, policy=policy).answer
+    assert answer.split(",") == [f"{number}x"[:2] for number in range(40)]
+
+
 def test_half_a_batch_that_fails_does_not_lose_the_other_half(tmp_path: Path) -> None:
     def answer(prompt: str) -> str:
         if int(prompt) % 2:

@@ -67,6 +67,14 @@ def test_llm_batch_keeps_order_and_asks_each_prompt_once(
     assert host.batches == 1
 
 
+def test_a_batch_that_is_too_large_to_cross_at_once_goes_in_portions(
+    guest: dict[str, Any], host: HostDouble
+) -> None:
+    code = "prompts = [f'{n}' + 'x' * 900_000 for n in range(5)]\nout = llm_batch(prompts)"
+    assert run(guest, code) == [f"{number}" + "X" * 900_000 for number in range(5)]
+    assert host.batches == 3
+
+
 def test_llm_batch_answers_for_what_is_no_prompt_and_keeps_the_rest(guest: dict[str, Any]) -> None:
     assert run(guest, "out = llm_batch(['a', None, ['x']])") == [
         "A",

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import rlm_core
 
@@ -10,6 +14,14 @@ SEED_NAMES = {
     "MaxSubcallsExceeded", "MaxRecursionExceeded", "MaxTokensExceeded", "Trace", "TraceStep",
     "ModelAdapter", "ModelResponse", "Usage", "FileCache", "RLM", "SmartRouter", "RouterConfig",
     "RouterResult", "ExecutionProfile", "TraceFormatter",
+}  # fmt: skip
+PURE = [
+    "conversation.py", "context.py", "dialects/fences.py", "dialects/finals.py",
+    "dialects/python.py", "dialects/wrappers.py", "events.py", "loop.py", "phases.py", "policy.py",
+    "prompts.py", "reply.py", "rules.py", "salvage.py", "stimuli.py", "verdict.py",
+]  # fmt: skip
+MACHINERY = {
+    "asyncio", "httpx", "random", "rlm_sandbox", "socket", "subprocess", "threading", "time",
 }  # fmt: skip
 LIGHT = """
 import sys, rlm_core
@@ -31,6 +43,24 @@ def test_all_is_what_can_be_imported() -> None:
 
 def test_the_names_that_programs_import_are_there() -> None:
     assert set(rlm_core.__all__) >= SEED_NAMES
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_import_no_machinery(module: str) -> None:
+    source = (Path(rlm_core.__file__).parent / module).read_text()
+    imported = {
+        name.split(".")[0] for node in ast.walk(ast.parse(source)) for name in _names_imported(node)
+    }
+    assert not imported & MACHINERY
+
+
+def _names_imported(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=str(module)):
+            return [module]
+    return []
 
 
 def test_importing_is_light_and_the_loop_touches_no_machinery() -> None:
