@@ -1,0 +1,176 @@
+"""Files, listeners and a process that nobody but the audit may touch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+import psutil
+
+from rlm_sandbox.audit import seal
+
+
+class Folder:
+    """A temporary folder that everyone may write, with a canary file; all else in it is a trace."""
+
+    def __init__(self, secret: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="rlm-audit-"))
+        self.path.chmod(0o755)  # or nobody else could reach what is in it
+        self.open = self.path / "open"
+        self.open.mkdir()
+        self.open.chmod(0o777)
+        self.canary = self.open / "canary"
+        self.secret_file = self.path / "secret"
+        self.secret_file.write_text(secret)
+        self.link = self.path / "link"
+        self.link.symlink_to(secret)
+        self.database = self.path / "database"
+        self._fill_database(secret)
+        self._named = f"named-{secret}"
+        self.reset()
+
+    def _fill_database(self, secret: str) -> None:
+        with contextlib.closing(sqlite3.connect(self.database)) as base:
+            base.execute("CREATE TABLE secret (text)")
+            base.execute("INSERT INTO secret VALUES (?)", (secret,))
+            base.commit()
+
+    def reset(self) -> None:
+        """As new: after a program that has changed something."""
+        for entry in self.open.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        self.canary.write_text("untouched\n")
+        self.canary.chmod(0o666)
+        (self.open / self._named).touch()
+        (self.open / "empty").mkdir()
+        (self.open / "empty").chmod(0o777)
+        self._before = self._look()
+
+    def _look(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            entry.name: entry.lstat().st_mode for entry in self.open.iterdir()
+        }
+        with contextlib.suppress(OSError):
+            info = self.canary.stat()
+            found["its times"] = (info.st_mtime_ns, info.st_ctime_ns, info.st_nlink)
+            found["its content"] = self.canary.read_bytes()[:200]
+            found["its attributes"] = os.listxattr(self.canary)
+        return found
+
+    def changes(self) -> list[str]:
+        """What is not as it was left, in words."""
+        now = self._look()
+        names = sorted({*now, *self._before})
+        return [f"{name} has changed" for name in names if now.get(name) != self._before.get(name)]
+
+    def close(self) -> None:
+        shutil.rmtree(self.path)
+
+
+class Listeners:
+    """Sockets on the loopback interface, in a folder and at an abstract name: none may hear."""
+
+    def __init__(self, folder: Path) -> None:
+        self._sockets: dict[str, socket.socket] = {}
+        self.targets: dict[str, object] = {}
+        self._listen("tcp4", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
+        self._listen("udp4", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
+        with contextlib.suppress(OSError):  # a host without IPv6
+            self._listen("tcp6", socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0))
+        self.targets.setdefault("tcp6", 9)
+        stream, datagram = str(folder / "stream"), str(folder / "datagram")
+        self._listen("unix_stream", socket.AF_UNIX, socket.SOCK_STREAM, stream)
+        self._listen("unix_datagram", socket.AF_UNIX, socket.SOCK_DGRAM, datagram)
+        abstract = f"rlm-audit-{uuid.uuid4().hex}"
+        self._listen("abstract", socket.AF_UNIX, socket.SOCK_STREAM, "\0" + abstract)
+        for path in (stream, datagram):
+            Path(path).chmod(0o777)
+        self.targets |= {"unix_stream": stream, "unix_datagram": datagram, "abstract": abstract}
+
+    def _listen(self, name: str, family: int, kind: int, address: object) -> None:
+        listener = self._sockets[name] = socket.socket(family, kind)
+        listener.bind(address)
+        if kind == socket.SOCK_STREAM:
+            listener.listen()
+        listener.setblocking(False)
+        if family in {socket.AF_INET, socket.AF_INET6}:
+            self.targets[name] = listener.getsockname()[1]
+
+    def heard(self) -> list[str]:
+        """Which have been reached since the last look."""
+        return [name for name, listener in self._sockets.items() if _was_reached(listener)]
+
+    def close(self) -> None:
+        for listener in self._sockets.values():
+            listener.close()
+
+
+def _was_reached(listener: socket.socket) -> bool:
+    reached = False
+    while select.select([listener], [], [], 0)[0]:
+        reached = True
+        if listener.type == socket.SOCK_STREAM:
+            listener.accept()[0].close()
+        else:
+            listener.recv(100)
+    return reached
+
+
+class Victim:
+    """A process of the audit's own: alive, and as the kernel described it at first."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self.revive()
+
+    def revive(self) -> None:
+        """Start it, or start another in its place."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            (sys.executable, "-I", "-S", "-c", _SLEEP, self._secret),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self._process.stdout.read(1)
+        self.pid = self._process.pid
+        self._before = self._look()
+
+    def _look(self) -> tuple[seal.Seal, list[int]]:
+        return seal.take(self.pid), psutil.Process(self.pid).cpu_affinity()
+
+    def harm(self) -> list[str]:
+        """What has been done to it, in words; if anything, it is replaced."""
+        if (status := self._process.poll()) is not None:
+            found = [f"the victim has ended with status {status}"]
+        else:
+            (now, processors), (before, processors_before) = self._look(), self._before
+            found = [f"the victim: {text}" for text in now.broken_since(before)]
+            if processors != processors_before:
+                found.append("the victim has other processors")
+        if found:
+            self.close()
+            self.revive()
+        return found
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+_SLEEP = "import sys, time; sys.stdout.write('.'); sys.stdout.flush(); time.sleep(3600)"

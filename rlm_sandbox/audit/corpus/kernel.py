@@ -1,0 +1,476 @@
+"""The kernel's surface: interfaces that are to be out of reach, whatever could be done with them.
+
+Calls that could change the host have arguments that are invalid anyway: a bad pointer, a descriptor
+that is not there. What is seen then is only whether the permission check has let them through.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rlm_sandbox.audit.program import ANY_END, Aim, Kind, Program
+from rlm_sandbox.confine.layers import Layer
+
+_program = partial(Program, kind=Kind.KERNEL)
+
+_SURFACE = {
+    Layer.SECCOMP: "opening this interface is refused by the filter alone; with the other layers "
+    "on, nothing outside the seal is reached by it"
+}
+_ROOT_ONLY = (Layer.UID, Layer.USER)
+
+_gives = partial(_program, aim=Aim.SEAL, layers=(Layer.SECCOMP,), alone=_SURFACE)
+_privileged = partial(
+    _program,
+    aim=Aim.CLAIM,
+    layers=(Layer.SECCOMP, Layer.CAPABILITIES),
+    also_off=(*_ROOT_ONLY, Layer.MOUNT, Layer.LANDLOCK),
+)
+_plain = partial(_program, aim=Aim.CLAIM, layers=(Layer.SECCOMP,), alone=_SURFACE)
+_changes = partial(_program, aim=Aim.SEAL, layers=(Layer.SECCOMP,), alone=_SURFACE)
+
+_MACHINE_CODE = """
+page = LIBC.mmap(None, 4096, 7, 0x22, -1, 0)
+def run(code):
+    ctypes.memmove(page, code, len(code))
+    return ctypes.CFUNCTYPE(ctypes.c_long)(page)()
+"""
+
+PROGRAMS: tuple[Program, ...] = (
+    # --- new namespaces ---
+    _changes(
+        name="unshare-user",
+        mechanism="a user namespace, in which one is root again",
+        code="print(call('unshare', 0x10000000)); print(os.getuid())",
+        alone={Layer.SECCOMP: "root in a namespace within the seal, over nothing that is outside"},
+    ),
+    _changes(
+        name="unshare-all",
+        mechanism="namespaces to mount in",
+        layers=(Layer.SECCOMP, Layer.CAPABILITIES),
+        also_off=_ROOT_ONLY,
+        code="""
+for flag in (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x40000000):
+    print(hex(flag), call('unshare', flag))
+""",
+    ),
+    _privileged(
+        name="setns",
+        mechanism="enter a namespace by descriptor",
+        code="permitted('setns', os.open(os.__file__, os.O_RDONLY), 0x40000000)",
+        layers=(Layer.SECCOMP,),
+        alone=_SURFACE,
+    ),
+    _program(
+        name="clone-namespaces",
+        mechanism="clone into new namespaces",
+        aim=Aim.PROCESS,
+        layers=(Layer.SECCOMP, Layer.GATE),
+        also_off=(Layer.RLIMITS,),
+        outcomes=ANY_END,
+        alone={Layer.SECCOMP: "ends with the session, in which it is confined as its parent is"},
+        code="""
+result, error = call('clone', 0x10000000 | 17, 0, 0, 0, 0)
+print(result, error)
+if result == 0:
+    libc_prctl(15, T['mark'].encode(), 0, 0, 0)
+    time.sleep(20)
+    os._exit(0)
+""",
+    ),
+    # --- mounts ---
+    _privileged(
+        name="mount",
+        mechanism="mount (a kind of file system that is not there)",
+        code="permitted('mount', b'none', b'/', b'nonesuch', 0, None)",
+    ),
+    _privileged(
+        name="umount",
+        mechanism="unmount (with bad flags)",
+        code="permitted('umount2', b'/tmp', 0x7fffff00)",
+        layers=(Layer.SECCOMP,),
+        inert="bad flags are refused before the permission is checked",
+    ),
+    _privileged(
+        name="pivot-root",
+        mechanism="exchange the root (with paths that are not there)",
+        code="permitted('pivot_root', b'/nonesuch', b'/nonesuch')",
+    ),
+    _gives(
+        name="fsopen",
+        mechanism="configure a file system without mounting it",
+        layers=(Layer.SECCOMP, Layer.CAPABILITIES),
+        also_off=_ROOT_ONLY,
+        code="obtained('fsopen', b'tmpfs', 0)",
+    ),
+    _gives(
+        name="open-tree",
+        mechanism="a mount as a descriptor",
+        code="obtained('open_tree', -100, os.path.dirname(os.__file__).encode(), 0)",
+    ),
+    _privileged(
+        name="move-mount",
+        mechanism="move a mount (by descriptors that are not there)",
+        code="permitted('move_mount', -1, b'', -1, b'', 0)",
+    ),
+    _privileged(
+        name="mount-setattr",
+        mechanism="make a mount writable (one that is not there)",
+        code="permitted('mount_setattr', -1, b'x', 0, bytes(32), 32)",
+        layers=(Layer.SECCOMP,),
+        alone=_SURFACE,
+    ),
+    _plain(
+        name="listmount",
+        mechanism="list and examine mounts without /proc",
+        code="""
+request = struct.pack('IIQQ', 24, 0, 0xffffffffffffffff, 0)
+buffer = ctypes.create_string_buffer(800)
+result, error = call('listmount', request, buffer, 100, 0)
+if result > 0: won(result)
+""",
+    ),
+    # --- descriptors for large parts of the kernel ---
+    _gives(
+        name="bpf",
+        mechanism="bpf maps and programs",
+        layers=(Layer.SECCOMP, Layer.CAPABILITIES),
+        also_off=_ROOT_ONLY,
+        code="obtained('bpf', 0, struct.pack('IIIII', 2, 4, 8, 1, 0) + bytes(100), 120)",
+    ),
+    _gives(
+        name="perf",
+        mechanism="performance counters",
+        layers=(Layer.SECCOMP, Layer.CAPABILITIES),
+        also_off=_ROOT_ONLY,
+        inert="whether it works without rights is for kernel.perf_event_paranoid to say",
+        code="""
+attributes = struct.pack('IIQQQQQ', 1, 120, 0, 0, 0, 0, 1 | 1 << 5 | 1 << 6) + bytes(72)
+obtained('perf_event_open', attributes, 0, -1, -1, 0)
+""",
+    ),
+    _gives(
+        name="userfaultfd",
+        mechanism="page faults handled by the code",
+        code="obtained('userfaultfd', 1)",
+    ),
+    _gives(
+        name="io-uring",
+        mechanism="io_uring, which makes calls that no filter sees",
+        code="obtained('io_uring_setup', 1, ctypes.create_string_buffer(120))",
+    ),
+    _gives(
+        name="memfd",
+        mechanism="files in memory that nobody counts",
+        code="""
+obtained('memfd_create', b'x', 0)
+obtained('memfd_secret', 0)
+""",
+    ),
+    _gives(
+        name="fanotify",
+        mechanism="watch and veto file accesses",
+        code="obtained('fanotify_init', 0x200, 0)",
+    ),
+    _gives(
+        name="signalfd",
+        mechanism="signals taken out of the interpreter's hands",
+        code="obtained('signalfd4', -1, bytes(8), 8, 0)",
+        alone={Layer.SECCOMP: "its own signals; SIGKILL is not among them"},
+    ),
+    _gives(
+        name="landlock",
+        mechanism="rules of one's own",
+        code="obtained('landlock_create_ruleset', struct.pack('Q', 1), 8, 0)",
+        alone={Layer.SECCOMP: "rules can only take rights away"},
+    ),
+    _gives(
+        name="seccomp-listener",
+        mechanism="a seccomp filter with a listener of one's own",
+        code="""
+program = struct.pack('HBBI', 6, 0, 0, 0x7fff0000)
+class Fprog(ctypes.Structure):
+    _fields_ = (('length', ctypes.c_ushort), ('filter', ctypes.c_char_p))
+obtained('seccomp', 1, 8, ctypes.byref(Fprog(1, program)))
+""",
+        also_off=(Layer.GATE,),
+        alone={Layer.SECCOMP: "a filter can only take rights away; a second listener is refused"},
+    ),
+    _gives(
+        name="message-queue",
+        mechanism="POSIX message queues",
+        also_off=(Layer.RLIMITS, Layer.UID),
+        code="obtained('mq_open', b'rlm-audit', 0o102, 0o600, None)",
+        alone={Layer.SECCOMP: "a queue in an ipc namespace of its own"},
+    ),
+    # --- keys, time, names, modules ---
+    _plain(
+        name="keyring",
+        mechanism="the kernel's key rings",
+        code="""
+result, error = call('keyctl', 0, -2, 0)
+if result > 0: won('keyctl', result)
+result, error = call('add_key', b'user', b'rlm-audit', b'x', 1, -2)
+if result > 0: won('add_key', result)
+result, error = call('request_key', b'user', b'rlm-audit', None, 0)
+if result > 0: won('request_key', result)
+""",
+    ),
+    _privileged(
+        name="clock",
+        mechanism="set the clock (from an address that is not there)",
+        code="""
+permitted('settimeofday', 1, None)
+permitted('clock_settime', 0, 1)
+""",
+        inert="the address is looked at before the permission",
+    ),
+    _plain(
+        name="clock-discipline",
+        mechanism="how the host's clock is disciplined",
+        code="""
+if call('adjtimex', ctypes.create_string_buffer(208))[0] >= 0: won('adjtimex')
+if call('clock_adjtime', 0, ctypes.create_string_buffer(208))[0] >= 0: won('clock_adjtime')
+""",
+    ),
+    _privileged(
+        name="hostname",
+        mechanism="name the host (with a bad length)",
+        code="permitted('sethostname', None, -1); permitted('setdomainname', None, -1)",
+    ),
+    _privileged(
+        name="modules",
+        mechanism="load or remove kernel modules (that are not there)",
+        also_off=(*_ROOT_ONLY, Layer.MOUNT, Layer.LANDLOCK),
+        code="""
+permitted('init_module', None, 0, None)
+permitted('finit_module', -1, None, 0)
+permitted('delete_module', None, 0)
+""",
+        inert="a kernel without modules, or locked down, refuses it to everyone",
+    ),
+    _privileged(
+        name="reboot",
+        mechanism="reboot and kexec (with bad numbers)",
+        code="""
+permitted('reboot', 0, 0, 0, None)
+permitted('kexec_load', 0, 1 << 40, None, 0)
+""",
+    ),
+    _privileged(
+        name="swap",
+        mechanism="swap space and quotas (of devices that are not there)",
+        code="permitted('swapon', None, 0); permitted('quotactl', 0x800007 << 8, None, 0, None)",
+    ),
+    _privileged(
+        name="kernel-log",
+        mechanism="the kernel's log, full of addresses",
+        layers=(Layer.SECCOMP,),
+        code="if call('syslog', 10, None, 0)[0] >= 0: won()",
+        alone={Layer.SECCOMP: "where kernel.dmesg_restrict is 0 the log is open to everyone"},
+    ),
+    _plain(
+        name="host-load",
+        mechanism="memory and load of the whole host",
+        code="""
+buffer = ctypes.create_string_buffer(200)
+if call('sysinfo', buffer)[0] == 0: won(buffer.raw[:16])
+""",
+    ),
+    # --- the process itself ---
+    _changes(
+        name="personality",
+        mechanism="switch address randomisation off",
+        code="print(call('personality', 0x0040000))",
+        alone={Layer.SECCOMP: "concerns programs that it would start, which it cannot"},
+    ),
+    _changes(
+        name="dumpable",
+        mechanism="be dumpable again",
+        aim=Aim.CLAIM,
+        code="if libc_prctl(4, 1, 0, 0, 0) == 0: won()",
+        alone={Layer.SECCOMP: "opens its own memory, within its seal"},
+    ),
+    _plain(
+        name="prctl",
+        mechanism="prctl: memory map, seccomp, capabilities, speculation, timers, reaper",
+        code="""
+for option, value in ((35, 1), (22, 2), (24, 0), (8, 1), (53, 0), (26, 1), (36, 1), (41, 1),
+                      (43, 1), (65, 0), (59, 0)):
+    ctypes.set_errno(0)
+    result = libc_prctl(option, value, 0, 0, 0)
+    error = ctypes.get_errno()
+    print(option, result, error)
+    if result >= 0: won(option)
+""",
+        alone={Layer.SECCOMP: "changes the process itself, within its seal"},
+    ),
+    _changes(
+        name="raise-limits",
+        mechanism="raise its own limits",
+        code="""
+for number in range(16):
+    print(call('setrlimit', number, struct.pack('QQ', 2**64 - 1, 2**64 - 1)))
+    print(call('prlimit64', 0, number, struct.pack('QQ', 2**64 - 1, 2**64 - 1), None))
+print(call('setrlimit', 9, struct.pack('QQ', 1 << 40, 1 << 40)))
+print(call('setrlimit', 2, struct.pack('QQ', 1 << 40, 1 << 40)))
+""",
+        alone={
+            Layer.SECCOMP: "the memory limits are soft ones, so that a context can be let in: "
+            "without the filter only the controller's watch and the cgroup bound memory"
+        },
+    ),
+    _program(
+        name="become-root",
+        mechanism="setuid, setgid, setgroups to root",
+        aim=Aim.SEAL,
+        layers=(Layer.SECCOMP, Layer.CAPABILITIES, Layer.USER),
+        also_off=(Layer.UID,),
+        code="""
+for function in (os.setuid, os.seteuid, os.setgid):
+    try:
+        function(12345)
+    except OSError as error:
+        print(function, error)
+print(call('setresuid', 0, 0, 0))
+if os.getuid() == 0 and not T['root']: won()
+""",
+        inert="as an ordinary user nobody can do it, with any layer off",
+    ),
+    _program(
+        name="capabilities",
+        mechanism="take capabilities back",
+        aim=Aim.SEAL,
+        layers=(Layer.SECCOMP, Layer.CAPABILITIES),
+        code="print(call('capset', struct.pack('Ii', 0x20080522, 0), struct.pack('6I', *[2**32-1]*6)))",
+        inert="no process can take what it does not have; with the layer off it has them already",
+    ),
+    _changes(
+        name="priority",
+        mechanism="more than its share of the processor",
+        layers=(Layer.SECCOMP, Layer.CAPABILITIES),
+        also_off=_ROOT_ONLY,
+        code="""
+print(call('setpriority', 0, 0, -10))
+print(call('sched_setscheduler', 0, 1, struct.pack('i', 1)))
+""",
+    ),
+    _changes(
+        name="batch",
+        mechanism="another scheduler, another set of processors",
+        code="print(call('sched_setscheduler', 0, 3, struct.pack('i', 0)))",
+        alone={Layer.SECCOMP: "a scheduler that gives it less"},
+    ),
+    _changes(
+        name="lock-memory",
+        mechanism="memory that cannot be swapped out",
+        layers=(Layer.SECCOMP, Layer.RLIMITS),
+        code="print(call('mlockall', 3))",
+    ),
+    _plain(
+        name="timers",
+        mechanism="timers of the kernel that send signals",
+        code="""
+timer = ctypes.c_int()
+if call('timer_create', 0, None, ctypes.byref(timer))[0] == 0: won()
+""",
+        alone={Layer.SECCOMP: "signals to itself"},
+    ),
+    _plain(
+        name="page-cache",
+        mechanism="what of a file others have read lately",
+        code="""
+fd = os.open(os.__file__, os.O_RDONLY)
+result = ctypes.create_string_buffer(40)
+if call('cachestat', fd, struct.pack('QQ', 0, 4096), result, 0)[0] == 0: won()
+""",
+        alone={Layer.SECCOMP: "timing shows the same: side channels are not promised"},
+    ),
+    # --- other doors ---
+    _program(
+        name="int80",
+        mechanism="32-bit system calls (int 0x80)",
+        aim=Aim.CLAIM,
+        layers=(Layer.SECCOMP, Layer.GATE),
+        outcomes=ANY_END,
+        code=_MACHINE_CODE
+        + """
+if os.uname().machine == 'x86_64':
+    result = run(bytes.fromhex('b814000000cd80c3'))  # mov eax, 20 (getpid); int 0x80; ret
+    if result == os.getpid(): won(result)
+""",
+        alone={Layer.SECCOMP: "the gate, the other filter, kills it where it is on"},
+    ),
+    _program(
+        name="own-machine-code",
+        mechanism="the syscall instruction in memory of one's own",
+        aim=Aim.LISTENER,
+        layers=(Layer.SECCOMP, Layer.NET, Layer.LANDLOCK),
+        outcomes=ANY_END,
+        code=_MACHINE_CODE
+        + """
+if os.uname().machine == 'x86_64':
+    # mov eax, 41 (socket); mov edi, 2; mov esi, 1; xor edx, edx; syscall; ret
+    fd = run(bytes.fromhex('b829000000bf02000000be0100000031d20f05c3'))
+    print(fd)
+    if fd >= 0:
+        s = socket.socket(fileno=fd)
+        KEEP.append(s)
+        s.settimeout(1)
+        s.connect(('127.0.0.1', T['tcp4']))
+""",
+    ),
+    _program(
+        name="x32",
+        mechanism="system calls of the x32 ABI",
+        aim=Aim.CLAIM,
+        layers=(Layer.SECCOMP,),
+        inert="few kernels are built with it",
+        code="""
+for number in (0x40000000 | 39, 0x40000000 | 41, 0x40000000 | 57, *range(512, 548)):
+    result, error = raw(number, -1, -1, -1, -1, -1, -1)
+    if error != errno.ENOSYS: won(number, result, error)
+""",
+    ),
+    _program(
+        name="segfault",
+        mechanism="a segmentation fault, whose core dump a helper of the host would take",
+        aim=Aim.FILE,
+        layers=(Layer.RLIMITS, Layer.NOT_DUMPABLE),
+        outcomes=ANY_END,
+        inert="where a core goes is for kernel.core_pattern to say, which is the host's",
+        code="ctypes.string_at(0)",
+    ),
+    _program(
+        name="abort",
+        mechanism="abort",
+        aim=Aim.CONTROLLER,
+        outcomes=ANY_END,
+        inert="ends itself, which is all it can do",
+        code="os.chdir(T['scratch']); os.abort()",
+    ),
+    _plain(
+        name="terminal",
+        mechanism="push characters into a terminal (TIOCSTI, also with high bits)",
+        inert="there is no terminal to push into",
+        code="""
+for request in (0x5412, 0x5412 | 1 << 32, 0x541C):
+    for fd in (0, 1, 2):
+        result = LIBC.ioctl(fd, ctypes.c_ulong(request), b'x')
+        if result == 0: won(fd, request)
+""",
+    ),
+    _program(
+        name="threads-with-namespaces",
+        mechanism="a thread's clone flags together with a new namespace",
+        aim=Aim.CLAIM,
+        layers=(Layer.SECCOMP,),
+        inert="the kernel refuses a user or pid namespace to a thread; the filter need not know",
+        code="""
+for flag in (0x10000000, 0x20000000, 0x00020000, 0x40000000):
+    result, error = call('clone', 0x10000 | 0x100 | 0x800 | flag, 0, 0, 0, 0)
+    print(hex(flag), result, error)
+    if result > 0: won()
+""",
+    ),
+)

@@ -1,0 +1,493 @@
+"""Starting processes and programs, surviving, and touching the processes of others."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rlm_sandbox.audit.program import ANY_END, Aim, Kind, Program
+from rlm_sandbox.confine.layers import Layer
+
+_program = partial(Program, kind=Kind.PROCESS)
+
+_FORK = (Layer.SECCOMP, Layer.GATE)
+_EXEC = (Layer.SECCOMP,)
+_REACH = (Layer.SECCOMP, Layer.GATE, Layer.PID, Layer.UID, Layer.LANDLOCK)
+_FREE = (Layer.USER, Layer.CAPABILITIES, Layer.MOUNT, Layer.NOT_DUMPABLE)
+
+_FORKS_END = {
+    Layer.SECCOMP: "a fork is stopped by the filters only; what it starts is in the same seal and "
+    "ends with the session"
+}
+_PROGRAMS_END = {
+    Layer.SECCOMP: "starting a program of the minimal root is stopped by the filter only; what "
+    "runs then is in the same seal"
+}
+
+_MARKED = """
+def child():
+    libc_prctl(15, T['mark'].encode(), 0, 0, 0)
+    time.sleep(20)
+    os._exit(0)
+"""
+
+_fork = partial(
+    _program,
+    aim=Aim.PROCESS,
+    layers=_FORK,
+    also_off=(Layer.RLIMITS,),
+    outcomes=ANY_END,
+    alone=_FORKS_END,
+)
+_run = partial(
+    _program,
+    aim=Aim.FILE,
+    layers=(Layer.SECCOMP, Layer.GATE, Layer.MOUNT, Layer.LANDLOCK),
+    also_off=(Layer.UID, Layer.USER, Layer.RLIMITS),
+    outcomes=ANY_END,
+)
+_touch = partial(_program, aim=Aim.VICTIM, layers=_REACH, also_off=_FREE)
+_probe = partial(_program, aim=Aim.CLAIM, layers=_REACH, also_off=_FREE)
+
+PROGRAMS: tuple[Program, ...] = (
+    # --- forks ---
+    _fork(name="fork", mechanism="fork", code=_MARKED + "if os.fork() == 0: child()"),
+    _fork(
+        name="double-fork",
+        mechanism="leave session and parent behind",
+        code=_MARKED
+        + """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0: child()
+    os._exit(0)
+time.sleep(0.1)
+""",
+    ),
+    _fork(
+        name="clone",
+        mechanism="clone by system call number",
+        code=_MARKED + "if call('clone', 17, 0, 0, 0, 0)[0] == 0: child()",
+    ),
+    _fork(
+        name="clone-without-signal",
+        mechanism="a clone that nobody is told of",
+        code=_MARKED + "if call('clone', 0, 0, 0, 0, 0)[0] == 0: child()",
+    ),
+    _fork(
+        name="clone-parent",
+        mechanism="a clone that is the parent's child (CLONE_PARENT)",
+        code=_MARKED + "if call('clone', 0x8000 | 17, 0, 0, 0, 0)[0] == 0: child()",
+        inert="the kernel refuses it to the children of a namespace's init, "
+        "and without a pid namespace glibc's fork is the same attack",
+    ),
+    _fork(
+        name="clone-untraced",
+        mechanism="clone with its flags beyond 32 bits",
+        code=_MARKED + "if call('clone', 17 | 1 << 32, 0, 0, 0, 0)[0] == 0: child()",
+    ),
+    _fork(
+        name="clone3",
+        mechanism="clone3, whose flags no filter can see",
+        code=_MARKED
+        + "if call('clone3', struct.pack('8Q', 0, 0, 0, 0, 17, 0, 0, 0), 64)[0] == 0: child()",
+    ),
+    _fork(
+        name="vfork",
+        mechanism="vfork in a helper that the C library has: posix_spawn",
+        layers=(*_FORK, Layer.MOUNT, Layer.LANDLOCK),
+        also_off=(Layer.RLIMITS, Layer.UID, Layer.USER),
+        code="os.posix_spawn('/bin/sh', ['sh', '-c', 'sleep 20; : ' + T['mark']], {})",
+    ),
+    _fork(
+        name="forkpty",
+        mechanism="fork with a terminal",
+        layers=(*_FORK, Layer.MOUNT, Layer.LANDLOCK),
+        also_off=(Layer.RLIMITS, Layer.UID, Layer.USER, Layer.CAPABILITIES),
+        code=_MARKED
+        + """
+import pty
+if pty.fork()[0] == 0: child()
+""",
+    ),
+    _fork(
+        name="multiprocessing",
+        mechanism="a pool of processes of the standard library",
+        code=_MARKED
+        + """
+import multiprocessing
+p = multiprocessing.get_context('fork').Process(target=child)
+p.start()
+""",
+    ),
+    _fork(
+        name="fork-in-thread",
+        mechanism="fork from a thread, while the main thread ends the step",
+        code=_MARKED
+        + """
+def later():
+    for _ in range(200):
+        try:
+            if os.fork() == 0: child()
+        except OSError:
+            time.sleep(0.001)
+threading.Thread(target=later).start()
+""",
+    ),
+    _fork(
+        name="fork-race",
+        mechanism="many threads that fork until the gate opens for a checkpoint",
+        code=_MARKED
+        + """
+def race():
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        try:
+            if os.fork() == 0: child()
+        except OSError:
+            pass
+for _ in range(4): threading.Thread(target=race).start()
+""",
+    ),
+    _program(
+        name="rendezvous",
+        mechanism="speak to the gate as a checkpoint would",
+        aim=Aim.CONTROLLER,
+        layers=(Layer.GATE,),
+        inert="without the gate nobody listens to that call",
+        outcomes=ANY_END,
+        code="""
+for state in (0, 1, 2, -1):
+    for error in (0, 1, 4096, -1):
+        def ask():
+            print(state, error, call('nfsservctl', state, error))
+        threading.Thread(target=ask, daemon=True).start()
+time.sleep(0.3)
+""",
+    ),
+    # --- programs ---
+    _run(
+        name="system",
+        mechanism="the shell, by os.system",
+        code="print(os.system('echo changed >> ' + T['canary']))",
+    ),
+    _run(
+        name="subprocess",
+        mechanism="subprocess",
+        code="""
+import subprocess
+print(subprocess.run(['/bin/sh', '-c', 'echo changed >> ' + T['canary']]))
+""",
+    ),
+    _run(
+        name="exec",
+        mechanism="become another program",
+        code="os.execv('/bin/sh', ['sh', '-c', 'echo changed >> ' + T['canary']])",
+    ),
+    _run(
+        name="execveat",
+        mechanism="execveat with a descriptor and an empty path",
+        code="""
+fd = os.open('/bin/sh', os.O_PATH)
+words = [b'sh', b'-c', ('echo changed >> ' + T['canary']).encode()]
+argv = (ctypes.c_char_p * 4)(*words, None)
+print(call('execveat', fd, b'', argv, None, 0x1000))
+""",
+    ),
+    _program(
+        name="python",
+        mechanism="become another Python, which is in the minimal root or not",
+        aim=Aim.PROCESS,
+        layers=_EXEC,
+        also_off=(Layer.MOUNT, Layer.LANDLOCK, Layer.UID, Layer.USER),
+        outcomes=ANY_END,
+        alone=_PROGRAMS_END,
+        code="""
+os.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(20)', T['mark']])
+""",
+    ),
+    _program(
+        name="memfd-exec",
+        mechanism="a program that is in memory only",
+        aim=Aim.PROCESS,
+        layers=_EXEC,
+        also_off=(Layer.MOUNT, Layer.LANDLOCK, Layer.UID, Layer.USER),
+        outcomes=ANY_END,
+        code="""
+fd, error = call('memfd_create', b'x', 0)
+if fd >= 0:
+    with open('/bin/sleep', 'rb') as program: os.write(fd, program.read())
+    argv = (ctypes.c_char_p * 4)(T['mark'].encode(), b'20', None)
+    print(call('execveat', fd, b'', argv, None, 0x1000))
+""",
+    ),
+    _program(
+        name="scratch-exec",
+        mechanism="a program written to the private /tmp",
+        aim=Aim.PROCESS,
+        layers=(Layer.SECCOMP, Layer.LANDLOCK, Layer.MOUNT),
+        also_off=(Layer.UID, Layer.USER),
+        outcomes=ANY_END,
+        code="""
+path = T['scratch'] + '/' + T['mark']
+with open(path, 'wb') as out, open('/bin/sleep', 'rb') as program: out.write(program.read())
+os.chmod(path, 0o755)
+os.execv(path, [T['mark'], '20'])
+""",
+    ),
+    _program(
+        name="loader-exec",
+        mechanism="the dynamic loader as a program that starts others",
+        aim=Aim.PROCESS,
+        layers=_EXEC,
+        also_off=(Layer.MOUNT, Layer.LANDLOCK, Layer.UID, Layer.USER),
+        outcomes=ANY_END,
+        code="""
+import glob
+loader = [*glob.glob('/lib64/ld-linux*'), *glob.glob('/lib/ld-linux*')][0]
+os.execv(loader, [loader, '--argv0', T['mark'], '/bin/sleep', '20'])
+""",
+    ),
+    # --- signals ---
+    _touch(
+        name="kill",
+        mechanism="kill a process of the audit",
+        code="os.kill(T['victim'], 15)",
+    ),
+    _touch(
+        name="tgkill",
+        mechanism="kill by thread id",
+        code="print(call('tgkill', T['victim'], T['victim'], 15))",
+    ),
+    _touch(name="tkill", mechanism="tkill", code="print(call('tkill', T['victim'], 15))"),
+    _touch(
+        name="sigqueue",
+        mechanism="a signal with a forged sender",
+        code="""
+info = bytearray(128)
+struct.pack_into('iii', info, 0, 15, 0, -1)
+print(call('rt_sigqueueinfo', T['victim'], 15, bytes(info)))
+print(call('rt_tgsigqueueinfo', T['victim'], T['victim'], 15, bytes(info)))
+""",
+    ),
+    _touch(
+        name="pidfd-signal",
+        mechanism="a signal through a pidfd",
+        code="""
+fd, error = call('pidfd_open', T['victim'], 0)
+print(fd, error, call('pidfd_send_signal', fd, 15, None, 0))
+""",
+    ),
+    _probe(
+        name="kill-everyone",
+        mechanism="kill(-1), proven with signal 0",
+        code="""
+for pid in (-1, -T['victim']):
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        print(pid, error)
+    else:
+        won(pid)
+""",
+        alone={
+            Layer.SECCOMP: "reaches the processes of its own pid namespace, which are its own; "
+            "the gate, which is a filter too, refuses it where it is on",
+        },
+    ),
+    _probe(
+        name="kill-parent",
+        mechanism="a signal to the parent, proven with signal 0",
+        code="os.kill(os.getppid(), 0); won()",
+        alone={Layer.SECCOMP: "its parent is the init, which no signal from inside can end"},
+    ),
+    _probe(
+        name="kill-wide",
+        mechanism="a process id whose upper half the kernel ignores",
+        code="""
+result, error = call('tgkill', T['victim'] | 7 << 32, T['victim'], 0)
+print(result, error)
+if result == 0: won()
+""",
+    ),
+    # --- looking into, and changing others ---
+    _touch(
+        name="ptrace",
+        mechanism="trace a process of the audit",
+        code="print(call('ptrace', 0x4206, T['victim'], 0, 0)); time.sleep(0.3)",
+    ),
+    _program(
+        name="vm-read",
+        mechanism="read the controller's memory",
+        aim=Aim.SECRET,
+        layers=(*_REACH, Layer.NOT_DUMPABLE),
+        also_off=(Layer.USER, Layer.CAPABILITIES, Layer.MOUNT),
+        code="""
+buffer = ctypes.create_string_buffer(64)
+local = struct.pack('QQ', ctypes.addressof(buffer), 64)
+remote = struct.pack('QQ', T['secret_address'], 64)
+print(call('process_vm_readv', T['controller'], local, 1, remote, 1, 0), buffer.raw)
+""",
+    ),
+    _program(
+        name="vm-write",
+        mechanism="write the controller's memory (a buffer made for it)",
+        aim=Aim.CONTROLLER,
+        layers=(*_REACH, Layer.NOT_DUMPABLE),
+        also_off=(Layer.USER, Layer.CAPABILITIES, Layer.MOUNT),
+        code="""
+local = ctypes.create_string_buffer(b'overwritten')
+mine = struct.pack('QQ', ctypes.addressof(local), 11)
+remote = struct.pack('QQ', T['buffer_address'], 11)
+print(call('process_vm_writev', T['controller'], mine, 1, remote, 1, 0))
+""",
+    ),
+    _program(
+        name="pidfd-getfd",
+        mechanism="take an open file from the controller",
+        aim=Aim.SECRET,
+        layers=(*_REACH, Layer.NOT_DUMPABLE),
+        also_off=(Layer.USER, Layer.CAPABILITIES, Layer.MOUNT),
+        code="""
+pidfd, error = call('pidfd_open', T['controller'], 0)
+fd, error = call('pidfd_getfd', pidfd, T['secret_fd'], 0)
+print(os.pread(fd, 100, 0) if fd >= 0 else error)
+""",
+    ),
+    _probe(
+        name="kcmp",
+        mechanism="compare descriptors with the controller's",
+        code="""
+result, error = call('kcmp', os.getpid(), T['controller'], 0, 0, 0)
+if result >= 0: won(result)
+""",
+    ),
+    _touch(
+        name="nice",
+        mechanism="change the priority of a process of the audit",
+        code="print(call('setpriority', 0, T['victim'], 15))",
+    ),
+    _touch(
+        name="affinity",
+        mechanism="change the processors of a process of the audit",
+        code="print(call('sched_setaffinity', T['victim'], 8, struct.pack('Q', 1)))",
+    ),
+    _touch(
+        name="scheduler",
+        mechanism="change the scheduling of a process of the audit",
+        code="""
+print(call('sched_setscheduler', T['victim'], 5, struct.pack('i', 0)))
+print(call('sched_setattr', T['victim'], struct.pack('IIQiIQQQ', 48, 3, 0, 5, 0, 0, 0, 0), 0))
+""",
+    ),
+    _touch(
+        name="prlimit",
+        mechanism="change the limits of a process of the audit",
+        code="print(call('prlimit64', T['victim'], 7, struct.pack('QQ', 17, 17), None))",
+    ),
+    _touch(
+        name="ioprio",
+        mechanism="change the I/O priority of a process of the audit",
+        aim=Aim.CLAIM,
+        code="if call('ioprio_set', 1, T['victim'], 3 << 13)[0] == 0: won()",
+    ),
+    _probe(
+        name="move-pages",
+        mechanism="move or advise the memory of a process of the audit",
+        code="""
+permitted('migrate_pages', T['victim'], 0, None, None, refusals=(1, 3, 13, 38))
+permitted('move_pages', T['victim'], 0, None, None, None, 0, refusals=(1, 3, 13, 38))
+""",
+    ),
+    _probe(
+        name="robust-list",
+        mechanism="addresses from a process of the audit (get_robust_list is allowed)",
+        layers=(Layer.PID, Layer.UID, Layer.LANDLOCK, Layer.NOT_DUMPABLE),
+        code="""
+head, size = ctypes.c_void_p(), ctypes.c_size_t()
+result, error = call('get_robust_list', T['victim'], ctypes.byref(head), ctypes.byref(size))
+print(result, error)
+if result == 0: won(head)
+""",
+    ),
+    _program(
+        name="pidfd",
+        mechanism="a handle on a process",
+        aim=Aim.SEAL,
+        layers=(Layer.SECCOMP,),
+        alone={Layer.SECCOMP: "gives a handle on a process of its own namespace only"},
+        code="obtained('pidfd_open', os.getpid(), 0)",
+    ),
+    # --- staying ---
+    _program(
+        name="immortal",
+        mechanism="ignore all signals and spin",
+        aim=Aim.PROCESS,
+        outcomes=ANY_END,
+        inert="no layer ends it: the controller kills it, and SIGKILL cannot be ignored",
+        code="""
+for number in range(1, 65):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+libc_prctl(15, T['mark'].encode(), 0, 0, 0)
+while True:
+    pass
+""",
+    ),
+    _program(
+        name="no-death-signal",
+        mechanism="switch the death signal off, to outlive the controller",
+        aim=Aim.CLAIM,
+        layers=(Layer.SECCOMP,),
+        alone={
+            Layer.SECCOMP: "the init ends the session when the controller is gone, all the same"
+        },
+        code="if libc_prctl(1, 0, 0, 0, 0) == 0: won()",
+    ),
+    _program(
+        name="stop-itself",
+        mechanism="SIGSTOP to itself, so that it can neither answer nor be interrupted",
+        aim=Aim.CONTROLLER,
+        outcomes=ANY_END,
+        inert="the controller's clock ends it, which is no layer",
+        code="os.kill(os.getpid(), signal.SIGSTOP)",
+    ),
+    _program(
+        name="leader-leaves",
+        mechanism="the main thread ends, others go on",
+        aim=Aim.PROCESS,
+        outcomes=ANY_END,
+        inert="the controller ends it, which is no layer",
+        code="""
+def stay():
+    libc_prctl(15, T['mark'].encode(), 0, 0, 0)
+    while True: time.sleep(0.1)
+threading.Thread(target=stay, daemon=True).start()
+raw(60 if os.uname().machine == 'x86_64' else 93, 0)
+""",
+    ),
+    _program(
+        name="interrupted-gate",
+        mechanism="questions to the gate that are withdrawn by signals at once",
+        aim=Aim.CONTROLLER,
+        outcomes=ANY_END,
+        layers=(Layer.GATE,),
+        inert="without the gate there is nobody to disturb",
+        code="""
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+def ask():
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        try:
+            os.kill(os.getpid(), 0)
+        except OSError:
+            pass
+threads = [threading.Thread(target=ask) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+signal.setitimer(signal.ITIMER_REAL, 0)
+""",
+    ),
+)
