@@ -64,7 +64,7 @@ class Options(TypedDict, total=False):
     retriever: object
     doc_tools: object
     rlm_diagnostics: bool
-    repl_extensions: Callable[..., Mapping[str, object]] | None
+    repl_extensions: Callable[..., Mapping[str, object] | None] | None
     functions: Mapping[str, Callable[..., object]]
     log_truncate_code: int
     log_truncate_output: int
@@ -131,7 +131,7 @@ class Config:
     diagnostics: bool = False
     functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
     """Further host functions for the code, by name."""
-    extensions: Callable[..., Mapping[str, object]] | None = None
+    extensions: Callable[..., Mapping[str, object] | None] | None = None
     """Makes further functions and values for a session: called with rlm, repl, retriever, log."""
 
 

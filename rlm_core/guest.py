@@ -47,6 +47,7 @@ __all__ = [
     "SUBMIT",
     "Context",
     "PromptError",
+    "_parse_jsonish_response",
     "ask",
     "ask_chunk",
     "ask_chunked",

@@ -77,6 +77,10 @@ class Subcalls:
             "rlm_submit": self.submit,
         }
 
+    def here(self) -> dict[str, Callable[..., object]]:
+        """The same for functions of the caller, which run in this process."""
+        return {"llm_query": self._query_here, "llm_batch": self._batch_here}
+
     @property
     def answered(self) -> int:
         """Replies of sub-models that the code has got so far, cached ones too."""
@@ -121,6 +125,12 @@ class Subcalls:
         else:
             self._tree.run_crew(work, len(requests))
         return results
+
+    def _query_here(self, text: str, **options: object) -> str:
+        return self.query(text, options)
+
+    def _batch_here(self, prompts: list[str], **options: object) -> list[str]:
+        return [item["text"] for item in self.batch(prompts, options)]
 
     def answer_item(self, request: Request, *, strict: bool) -> dict[str, str]:
         """The result of one prompt of a batch."""

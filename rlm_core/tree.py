@@ -188,7 +188,7 @@ class RunTree:
         box = self._open_box({**extra.functions, **subcalls.functions()})
         try:
             session = Session(box, task.context, parallel=self.config.subcalls.parallel)
-            extra.attach(box)
+            extra.attach(box, {"P": task.context.text, "ctx": task.context, **subcalls.here()})
             self.recorder.isolation = session.isolation
             return EpisodeDriver(self, task, session, subcalls).run()
         finally:
