@@ -293,6 +293,16 @@ def test_keys_that_collide_end_quickly(among: int) -> None:
     assert time.thread_time() - started < 10  # unguarded: minutes
 
 
+def test_keys_of_a_plain_map_cannot_collide() -> None:
+    key = (
+        b"\xc7\x08\x05"  # an integer of eight bytes as an extension, in a map of MessagePack's own
+    )
+    pairs = [key + (7 + number * (2**61 - 1)).to_bytes(8, "big") for number in range(3)]
+    body = b"".join(pair + b"\xc0" for pair in pairs * 500)
+    with pytest.raises(ValueRefused, match="a key of a plain map must be an atom"):
+        values.decode_untrusted(b"\xdf" + (1_500).to_bytes(4, "big") + body, CAP)
+
+
 def test_bytes_beyond_the_cap_are_not_looked_at() -> None:
     with pytest.raises(ValueRefused, match="at most 10 may cross"):
         values.decode_untrusted(values.encode("x" * 20), 10)

@@ -105,6 +105,20 @@ def test_replies_in_any_order_find_their_callers(ends: Ends) -> None:
     }
 
 
+def test_a_thread_whose_reply_has_come_leaves_the_reading_to_one_that_still_waits(
+    ends: Ends,
+) -> None:
+    bridge, controller = ends
+    bridge.begin_step()
+    callers = []
+    for number in (1, 2, 3):
+        callers.append(Caller(bridge))
+        assert controller.hear_call().call == number
+    for number, caller in enumerate(callers, start=1):  # the first is the one that reads
+        controller.say(Return(number, values.encode(number)))
+        assert caller.done().result == number
+
+
 def test_no_more_calls_are_under_way_than_allowed(ends: Ends) -> None:
     bridge, controller = ends
     bridge.begin_step()
