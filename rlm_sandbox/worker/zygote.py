@@ -18,6 +18,7 @@ from rlm_sandbox.confine import landlock, lockdown, namespaces
 from rlm_sandbox.confine.lockdown import Layer, Wall
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
+    Died,
     Failed,
     Prepared,
     Settings,
@@ -34,6 +35,7 @@ PRELOADED = (
     *("functools", "heapq", "itertools", "json", "math", "mmap", "operator", "pprint", "random"),
     *("re", "statistics", "string", "textwrap", "threading", "time", "traceback", "typing"),
     *("linecache", "contextlib", "io"),
+    "array",  # socket.send_fds wants it, in an init that may not be able to read the library
 )
 """What a worker finds imported; anything else it imports itself."""
 
@@ -104,6 +106,8 @@ class Zygote:
                 message = decode_from_init(data)
                 if isinstance(message, Failed):
                     return message
+                if isinstance(message, Died):
+                    return Failed(f"the rehearsal worker died with status {message.status}")
                 if session.recv(1):  # the first byte of Ready
                     assert self._wall is not None
                     return Prepared(tuple(sorted(self._wall.layers)), landlock.abi())
