@@ -191,7 +191,10 @@ def _failure(error: BaseException) -> Failed:
 
 def _tell(control: socket.socket, message: FromInit, descriptors: Sequence[int] = ()) -> None:
     try:
-        socket.send_fds(control, [encode(message)], descriptors)
+        if descriptors:
+            socket.send_fds(control, [encode(message)], descriptors)
+        else:  # with send(2), which a session process behind its filter still may
+            control.send(encode(message))
     except OSError:  # the controller is gone, and so shall we be
         return
 
