@@ -1,0 +1,96 @@
+"""The wall as a whole, on real workers: with all layers, and with each of them off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rlm_sandbox import Sandbox
+from rlm_sandbox.confine import lockdown
+from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.confine.lockdown import Wall
+from tests.rlm_sandbox import program
+from tests.rlm_sandbox.confine.hosts import needs
+
+
+def test_libraries_are_found_by_what_is_loaded() -> None:
+    files = [file for folder in lockdown.library_folders() for file in Path(folder).iterdir()]
+    assert any(file.name.startswith("libc.") for file in files)
+
+
+def test_optional_layers_are_used_only_where_they_are() -> None:
+    assert lockdown.possible(frozenset({Layer.CGROUP})) == frozenset()
+    assert lockdown.possible(frozenset({Layer.CGROUP}), ["/a"]) == {Layer.CGROUP}
+
+
+def test_a_wall_has_the_layers_that_it_was_given() -> None:
+    wall = Wall(frozenset({Layer.NET}))
+    assert wall.has(Layer.NET)
+    assert not wall.has(Layer.PID)
+
+
+WITHOUT = """
+import json, os
+from rlm_sandbox import IsolationUnavailable
+from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.host.zygote import NURSERY, Breed
+breed = Breed(without=frozenset({Layer(os.environ["OFF"])}))
+try:
+    print(json.dumps([NURSERY.tier(breed).name, sorted(NURSERY.layers(breed))]))
+except IsolationUnavailable as error:
+    print(json.dumps([str(error), []]))
+"""
+
+
+@pytest.mark.parametrize("off", sorted(set(Layer) - {Layer.NO_NEW_PRIVS}))
+def test_a_worker_comes_up_with_any_one_layer_off_and_all_the_others_on(
+    box: Sandbox, off: Layer
+) -> None:
+    if off not in box.layers:
+        pytest.skip(f"{off} is not in use on this host")
+    said, layers = json.loads(program.run(WITHOUT, OFF=off))
+    if "standard library" in said:
+        pytest.skip(f"only a private root holds a Python that other users cannot read: {said}")
+    assert set(layers) == set(box.layers) - {off}
+
+
+def test_without_no_new_privs_no_worker_comes_up() -> None:
+    needs(Layer.LANDLOCK)
+    said, _ = json.loads(program.run(WITHOUT, OFF=Layer.NO_NEW_PRIVS))
+    assert "landlock_restrict_self: Operation not permitted" in said
+
+
+def test_nothing_of_the_controllers_is_open_inside(free_box: Sandbox) -> None:
+    result = free_box.exec("""
+import os, stat
+kinds = {}
+for descriptor in range(256):
+    try:
+        kinds[descriptor] = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    except OSError:
+        pass
+print([kind for number, kind in kinds.items() if number < 3] == [stat.S_IFCHR] * 3)
+print([kind for number, kind in kinds.items() if number >= 3] == [stat.S_IFSOCK])
+""")
+    assert result.stdout == "True\nTrue\n"
+
+
+def test_a_worker_sees_the_library_and_nothing_else(free_box: Sandbox) -> None:
+    needs(Layer.MOUNT, Layer.LANDLOCK)
+    result = free_box.exec("""
+import os
+import xml.dom.minidom, sqlite3, decimal  # from the disk, in the worker
+print([os.path.exists(name) for name in ("/proc", "/etc/passwd", "/home", "/var", "/sys")])
+print(open("/dev/null", "w").write("x"))
+for attempt in (lambda: os.listdir("/"), lambda: os.utime("/dev/null"), lambda: open("/x", "w")):
+    try:
+        attempt()
+        print("it succeeded")
+    except OSError as error:
+        print(type(error).__name__)
+""")
+    assert result.error is None
+    assert result.stdout.startswith("[False, False, False, False, False]\n1\nPermissionError\n")
+    assert "succeeded" not in result.stdout
