@@ -55,12 +55,16 @@ class Argument:
 
 @dataclass(frozen=True)
 class Rule:
-    """What happens to a system call: `action` if all conditions hold, else `otherwise`."""
+    """What happens to a system call: `action` if all conditions hold, else `otherwise`.
+
+    Before that, `special` has a word: the action of the first of its arguments that fits.
+    """
 
     number: int
     action: int
     conditions: tuple[Argument, ...] = ()
     otherwise: int = 0
+    special: tuple[tuple[Argument, int], ...] = ()
 
 
 def assemble(
@@ -95,6 +99,10 @@ def assemble(
 def _body(rule: Rule) -> list[Instruction]:
     """Instructions that end in a return; a condition that fails leaves with `otherwise`."""
     body: list[Instruction] = []
+    for argument, action in rule.special:
+        body.append(Instruction(_LOAD, 0, 0, 16 + 8 * argument.index))
+        for value in argument.values:
+            body += [Instruction(_JEQ, 0, 1, value), Instruction(_RETURN, 0, 0, action)]
     for condition in rule.conditions:
         offset = 16 + 8 * condition.index
         if condition.whole:

@@ -91,9 +91,12 @@ _FORBIDDEN_CLONE_FLAGS = (
     | 0xFF  # the signal sent at exit; 0x80 among it is NEWTIME
 )
 
-# DUPFD GETFD SETFD GETFL SETFL, SETLK SETLKW, DUPFD_CLOEXEC. Not GETLK: all workers read the same
-# library files, and it would show one the locks that another holds on them.
-_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 6, 7, 1030)
+_FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)  # DUPFD GETFD SETFD GETFL SETFL, DUPFD_CLOEXEC
+# SETLK and SETLKW say that they have succeeded and do nothing: a session's files are its own, so
+# sqlite gets what it asks for, while on /dev/null and the library files, which all workers have in
+# common, one would see what another has locked. GETLK is refused for the same reason.
+_FCNTL_LOCKS = (6, 7)
+_PRETEND = errno_action(0)
 _FUTEX_PRIVATE = 0x80
 # Waiting is harmless. Waking is for this process's own memory only (FUTEX_PRIVATE_FLAG): a futex on
 # a page of a library file is the same one in every worker that maps it.
@@ -187,7 +190,14 @@ def _argument_rules(machine: str) -> list[Rule | None]:
             machine, "futex", ALLOW, (Argument(1, _FUTEX_COMMANDS, mask=0xFF),), otherwise=_EPERM
         ),
         _rule(machine, "sendto", ALLOW, to_peer, otherwise=_EPERM),
-        _rule(machine, "fcntl", ALLOW, (Argument(1, _FCNTL_COMMANDS),), otherwise=_EPERM),
+        _rule(
+            machine,
+            "fcntl",
+            ALLOW,
+            (Argument(1, _FCNTL_COMMANDS),),
+            otherwise=_EPERM,
+            special=((Argument(1, _FCNTL_LOCKS), _PRETEND),),
+        ),
         _rule(
             machine, "ioctl", ALLOW, (Argument(1, _IOCTLS),), otherwise=errno_action(errno.ENOTTY)
         ),
@@ -232,10 +242,11 @@ def _rule(
     conditions: tuple[Argument, ...] = (),
     *,
     otherwise: int = 0,
+    special: tuple[tuple[Argument, int], ...] = (),
 ) -> Rule | None:
     """A rule for a call by name; None where this architecture does not have it."""
     number = syscalls.number(name, machine)
-    return None if number is None else Rule(number, action, conditions, otherwise)
+    return None if number is None else Rule(number, action, conditions, otherwise, special)
 
 
 # --- installing ---------------------------------------------------------------------------------
