@@ -99,16 +99,13 @@ class Context:
 
     @classmethod
     def from_documents(
-        cls, documents: Sequence[str], *, separator: str = DOCUMENT_SEPARATOR
+        cls, documents: Iterable[str], *, separator: str = DOCUMENT_SEPARATOR
     ) -> Context:
         """A context of several documents; `text` is all of them, joined by `separator`."""
         if isinstance(documents, str):
             raise TypeError("from_documents takes a list of texts; for one text use from_text")
-        return cls(
-            text=separator.join(documents),
-            documents=tuple(documents),
-            context_type="document_list",
-        )
+        documents = tuple(documents)
+        return cls(separator.join(documents), documents, "document_list")
 
     @classmethod
     def from_paths(

@@ -110,8 +110,11 @@ class RLM:
             raise
 
     def _run(self, query: str, context: Context | None, scope: CancelScope) -> RunResult:
-        if context is None:
-            raise ConfigError("run needs a context: RLM.run(query, Context.from_text(text))")
+        if not isinstance(context, Context):
+            raise ConfigError(
+                f"run needs a Context, not {type(context).__name__}: "
+                "RLM.run(query, Context.from_text(text))"
+            )
         diagnostics = Diagnostics(self.logger, enabled=self.config.diagnostics)
         extensions = Extensions(
             self.config.functions, self.config.extensions, self, diagnostics.log

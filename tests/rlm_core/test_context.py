@@ -30,6 +30,7 @@ def test_a_text_is_one_document() -> None:
 def test_documents_are_joined_by_the_separator_and_kept_apart() -> None:
     context = Context.from_documents(["aa", "b", "cccc"], separator="|")
     assert context.text == "aa|b|cccc"
+    assert Context.from_documents(iter(["aa", "b", "cccc"]), separator="|") == context
     assert context.num_documents() == 3
     assert context.get_document(2) == "cccc"
     assert context.get_document(3) is None

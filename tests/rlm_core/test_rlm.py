@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ def test_a_result_says_how_the_run_ended(tmp_path: Path) -> None:
         own,
         2,
     )
+    assert asdict(result)["trace"]["steps"][0]["kind"] == "root_call"
+    assert replace(result, answer="other").status is RunStatus.ANSWERED
     with pytest.raises(FrozenInstanceError):
         result.answer = "x"  # ty: ignore[invalid-assignment]
 
@@ -157,8 +159,11 @@ def test_options_of_the_sandbox_reach_it(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_context_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="needs a context"):
-        rlm_for(tmp_path, Scripted()).run("Q?")
+    rlm = rlm_for(tmp_path, Scripted())
+    with pytest.raises(ConfigError, match="needs a Context, not NoneType"):
+        rlm.run("Q?")
+    with pytest.raises(ConfigError, match="from_text"):
+        rlm.run("Q?", "a text")  # ty: ignore[invalid-argument-type]
 
 
 def test_several_runs_of_one_rlm_at_once_do_not_meet(tmp_path: Path) -> None:
