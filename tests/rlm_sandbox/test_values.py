@@ -79,6 +79,7 @@ def test_each_type_comes_back_as_itself(value: object) -> None:
     assert shape(values.decode_untrusted(data, CAP)) == shape(value)
 
 
+@settings(max_examples=40)
 @given(st.lists(plain, min_size=3, max_size=6))
 def test_values_large_enough_to_be_scanned_come_back_as_themselves(items: list[object]) -> None:
     value = [items, b"x" * values.UNSCANNED_BYTES, items]
