@@ -63,6 +63,7 @@ def prepare_zygote(
     layers: frozenset[Layer], packages: Iterable[str], groups: Iterable[str] = ()
 ) -> Wall:
     """Move this process into the minimal root, if the MOUNT layer is on. Raises OSError."""
+    privileges.hold_by_descriptor()
     readable = tuple(dict.fromkeys([*sys.path, *library_folders(), TIME_ZONES, *packages]))
     wall = Wall(layers, os.open("/proc", os.O_PATH | os.O_CLOEXEC), readable)
     if wall.has(Layer.CGROUP):
@@ -88,6 +89,10 @@ def _be_ordinary(wall: Wall) -> None:
         privileges.become(wall.uids[os.getpid() % len(wall.uids)])
         privileges.dumpable()
         wall.uids = range(0)
+        while wall.groups:  # they are delegated to root, who this is no more
+            os.close(wall.groups[-1])
+            wall.groups = wall.groups[:-1]
+        wall.layers -= {Layer.CGROUP}
 
 
 def possible(layers: frozenset[Layer], groups: Sequence[str] = ()) -> frozenset[Layer]:

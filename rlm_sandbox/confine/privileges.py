@@ -56,6 +56,14 @@ def die_with_parent() -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def hold_by_descriptor() -> None:
+    """Find out whether processes can be held by descriptor. Raises OSError, naming the call."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        raise OSError(error.errno, f"pidfd_open: {error.strerror}") from None
+
+
 def adopt_orphans() -> None:
     """Descendants whose parent ends become children of this process."""
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -97,6 +97,10 @@ _REMEDIES = {
     ("seccomp",): (
         "seccomp filters are refused here: Linux 4.14 or newer with CONFIG_SECCOMP_FILTER"
     ),
+    ("pidfd_open",): (
+        "process descriptors are missing: Linux 5.3 or newer, and a container runtime whose "
+        "seccomp profile knows them"
+    ),
     ("standard library",): (
         "install Python where every user can read it (not below /root), or be an ordinary user"
     ),
