@@ -39,7 +39,7 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "migrate_pages": (256, 238),
-    "mlockall": (151, 230),
+    "mlock": (149, 228),
     "mount": (165, 40),
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),

@@ -137,9 +137,10 @@ class Victim:
         self.revive()
 
     def revive(self) -> None:
-        """Start it, or start another in its place."""
+        """Start it, or another in its place: not while it is traced, or its end is not heard of."""
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
             (sys.executable, "-I", "-S", "-c", _SLEEP, self._secret),
+            env={"SECRET": self._secret},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
@@ -152,7 +153,7 @@ class Victim:
         return seal.take(self.pid), psutil.Process(self.pid).cpu_affinity()
 
     def harm(self) -> list[str]:
-        """What has been done to it, in words; if anything, it is replaced."""
+        """What has been done to it, in words."""
         if (status := self._process.poll()) is not None:
             found = [f"the victim has ended with status {status}"]
         else:
@@ -160,9 +161,6 @@ class Victim:
             found = [f"the victim: {text}" for text in now.broken_since(before)]
             if processors != processors_before:
                 found.append("the victim has other processors")
-        if found:
-            self.close()
-            self.revive()
         return found
 
     def close(self) -> None:

@@ -31,6 +31,8 @@ PATIENCE_SECONDS = 15.0
 SURVIVAL_SECONDS = 3.0
 """How long after the close of its sandbox a process may take to disappear."""
 
+LOOK_SECONDS = 0.2
+
 GROWTH_BYTES = 96 * 1024 * 1024
 """By how much one program may make this process grow: its values, decoded, and the allocator."""
 
@@ -158,6 +160,7 @@ class Auditor:
             trial.findings += [f"process: {pid} bears the mark" for pid in _alive(marked)]
             _end(marked)
         self._judge(program, trial, _resident() - memory)
+        trial.findings = list(dict.fromkeys(trial.findings))
         return trial
 
     def _neighbour(
@@ -192,8 +195,9 @@ class Auditor:
             trial.findings.append(f"controller: the prelude failed: {prepared.error}")
             return
         seals = _seals(trial.names.process)
-        with _saviour(box, program, trial):
+        with _saviour(box, program, trial), _marks_seen(program, trial):
             trial.result = result = box.exec(program.code)
+        trial.findings += self._stage.victim.harm()
         trial.outcome = str(result.outcome)
         trial.texts += [result.stdout, result.error or ""]
         for pid, now in _seals(trial.names.process).items():
@@ -264,6 +268,29 @@ def _saviour(box: Sandbox, program: Program, trial: _Trial) -> Generator[None]:
     finally:
         timer.cancel()
         timer.join()
+
+
+@contextlib.contextmanager
+def _marks_seen(program: Program, trial: _Trial) -> Generator[None]:
+    """Look for marked processes while the step runs: what becomes one may end with it."""
+    if program.aim is not Aim.PROCESS:
+        yield
+        return
+    over = threading.Event()
+
+    def look() -> None:
+        seen: set[int] = set()
+        while not over.wait(LOOK_SECONDS):
+            seen |= set(processes_named(trial.names.mark))
+        trial.findings += [f"process: {pid} bore the mark" for pid in seen]
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _go_on(box: Sandbox, trial: _Trial) -> None:

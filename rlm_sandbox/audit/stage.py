@@ -92,7 +92,10 @@ class Stage:
         if found:
             self.folder.reset()
         found += [f"listener: {name} was reached" for name in self.listeners.heard()]
-        found += self.victim.harm()
+        if harm := self.victim.harm():
+            found += harm
+            self.victim.close()
+            self.victim.revive()
         if self._buffer.value != _BUFFER:
             found.append("controller: its memory was written to")
             self._buffer.value = _BUFFER

@@ -58,6 +58,7 @@ print(os.read(fd, 4000).decode() if fd >= 0 else error)
     _read(
         name="openat2",
         mechanism="openat2, whose flags no filter can see",
+        also_off=(Layer.SECCOMP,),
         code="""
 fd, error = call('openat2', -100, T['secret_file'].encode(), struct.pack('QQQ', 0, 0, 0), 24)
 print(os.read(fd, 4000).decode() if fd >= 0 else error)
@@ -74,14 +75,15 @@ print(os.read(fd, 4000).decode() if fd >= 0 else error)
         code="print(read('/proc/self/root' + T['secret_file']))",
     ),
     _read(
-        name="proc-1-root",
-        mechanism="magic link of pid 1's root",
-        code="print(read('/proc/1/root' + T['secret_file']))",
+        name="proc-root",
+        mechanism="magic link to the root of another process",
+        code="print(read('/proc/%d/root%s' % (T['controller'], T['secret_file'])))",
         also_off=(Layer.UID, Layer.USER, Layer.PID, Layer.CAPABILITIES, Layer.NOT_DUMPABLE),
     ),
     _read(
         name="symlink",
         mechanism="a symbolic link in the private /tmp",
+        also_off=(Layer.SECCOMP,),
         code="""
 link = T['scratch'] + '/link' + T['name']
 os.symlink(T['secret_file'], link)
@@ -205,8 +207,8 @@ for fd in range(1024):
     # --- /proc, /sys, /dev ---
     _proc(
         name="proc-environ",
-        mechanism="the controller's environment in /proc",
-        code="print(read('/proc/%d/environ' % T['controller']).replace(chr(0), '\\n'))",
+        mechanism="the environment of another process in /proc",
+        code="print(read('/proc/%d/environ' % T['victim']))",
     ),
     _proc(
         name="proc-mem",
@@ -242,17 +244,14 @@ print(read('/proc/%d/fd/%d' % (T['controller'], T['secret_fd'])))
     ),
     _proc(
         name="proc-parents",
-        mechanism="walk up /proc to the environment of every process",
+        mechanism="look for secrets in the environment of every process there is",
         code="""
 for pid in os.listdir('/proc'):
     try:
-        print(read('/proc/' + pid + '/environ')[:300])
+        text = read('/proc/' + pid + '/environ')
     except OSError:
-        pass
-try:
-    print(read('/proc/%d/environ' % T['controller'])[:2000])
-except OSError as error:
-    print(error)
+        continue
+    if T['prefix'] in text: print(text[text.index(T['prefix']):][:100])
 """,
     ),
     _program(

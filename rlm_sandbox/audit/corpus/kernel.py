@@ -116,9 +116,7 @@ if result == 0:
     _privileged(
         name="mount-setattr",
         mechanism="make a mount writable (one that is not there)",
-        code="permitted('mount_setattr', -1, b'x', 0, bytes(32), 32)",
-        layers=(Layer.SECCOMP,),
-        alone=_SURFACE,
+        code="permitted('mount_setattr', -1, b'x', 0, struct.pack('4Q', 1, 0, 0, 0), 32)",
     ),
     _plain(
         name="listmount",
@@ -157,6 +155,7 @@ obtained('perf_event_open', attributes, 0, -1, -1, 0)
     _gives(
         name="io-uring",
         mechanism="io_uring, which makes calls that no filter sees",
+        also_off=(Layer.RLIMITS,),
         code="obtained('io_uring_setup', 1, ctypes.create_string_buffer(120))",
     ),
     _gives(
@@ -199,7 +198,8 @@ obtained('seccomp', 1, 8, ctypes.byref(Fprog(1, program)))
     _gives(
         name="message-queue",
         mechanism="POSIX message queues",
-        also_off=(Layer.RLIMITS, Layer.UID),
+        layers=(Layer.SECCOMP, Layer.LANDLOCK, Layer.RLIMITS),
+        also_off=(Layer.UID, Layer.USER),
         code="obtained('mq_open', b'rlm-audit', 0o102, 0o600, None)",
         alone={Layer.SECCOMP: "a queue in an ipc namespace of its own"},
     ),
@@ -268,6 +268,7 @@ permitted('kexec_load', 0, 1 << 40, None, 0)
         layers=(Layer.SECCOMP,),
         code="if call('syslog', 10, None, 0)[0] >= 0: won()",
         alone={Layer.SECCOMP: "where kernel.dmesg_restrict is 0 the log is open to everyone"},
+        inert="kernel.dmesg_restrict may have closed it",
     ),
     _plain(
         name="host-load",
@@ -365,7 +366,8 @@ print(call('sched_setscheduler', 0, 1, struct.pack('i', 1)))
         name="lock-memory",
         mechanism="memory that cannot be swapped out",
         layers=(Layer.SECCOMP, Layer.RLIMITS),
-        code="print(call('mlockall', 3))",
+        also_off=(Layer.UID,),
+        code="print(call('mlock', LIBC.mmap(None, 4096, 3, 0x22, -1, 0), 4096))",
     ),
     _plain(
         name="timers",
@@ -385,6 +387,7 @@ result = ctypes.create_string_buffer(40)
 if call('cachestat', fd, struct.pack('QQ', 0, 4096), result, 0)[0] == 0: won()
 """,
         alone={Layer.SECCOMP: "timing shows the same: side channels are not promised"},
+        inert="newer kernels tell it only to those who may write the file",
     ),
     # --- other doors ---
     _program(

@@ -258,7 +258,12 @@ for option in (77, 17, 31, 59):
 """,
     ),
     _family(name="netlink", mechanism="AF_NETLINK", code=_opening(16, 3, 0)),
-    _family(name="af-alg", mechanism="AF_ALG, the kernel's crypto", code=_opening(38, 5, 0)),
+    _family(
+        name="af-alg",
+        mechanism="AF_ALG, the kernel's crypto",
+        code=_opening(38, 5, 0),
+        inert="this kernel may have been built without it",
+    ),
     _program(
         name="packet",
         mechanism="AF_PACKET, all traffic",

@@ -400,8 +400,8 @@ permitted('move_pages', T['victim'], 0, None, None, None, 0, refusals=(1, 3, 13,
     ),
     _probe(
         name="robust-list",
-        mechanism="addresses from a process of the audit (get_robust_list is allowed)",
-        layers=(Layer.PID, Layer.UID, Layer.LANDLOCK, Layer.NOT_DUMPABLE),
+        mechanism="addresses from a process of the audit (get_robust_list)",
+        layers=(Layer.SECCOMP, Layer.PID, Layer.UID, Layer.LANDLOCK, Layer.NOT_DUMPABLE),
         code="""
 head, size = ctypes.c_void_p(), ctypes.c_size_t()
 result, error = call('get_robust_list', T['victim'], ctypes.byref(head), ctypes.byref(size))
@@ -430,7 +430,6 @@ for number in range(1, 65):
         signal.signal(number, signal.SIG_IGN)
     except (OSError, ValueError):
         pass
-libc_prctl(15, T['mark'].encode(), 0, 0, 0)
 while True:
     pass
 """,
@@ -461,7 +460,6 @@ while True:
         inert="the controller ends it, which is no layer",
         code="""
 def stay():
-    libc_prctl(15, T['mark'].encode(), 0, 0, 0)
     while True: time.sleep(0.1)
 threading.Thread(target=stay, daemon=True).start()
 raw(60 if os.uname().machine == 'x86_64' else 93, 0)

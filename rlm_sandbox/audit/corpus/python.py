@@ -88,10 +88,10 @@ print(frame.f_builtins['open'](T['secret_file']).read())
         name="generator",
         mechanism="a generator's frame",
         code="""
-g = (g.gi_frame.f_back for _ in [0])
+g = (sys._getframe(1) for _ in [0])
 frame = next(g)
 while frame.f_back: frame = frame.f_back
-print(frame.f_globals['__builtins__'], frame.f_builtins['open'](T['secret_file']).read())
+print(frame.f_builtins['open'](T['secret_file']).read())
 """,
     ),
     _escape(
@@ -99,9 +99,14 @@ print(frame.f_globals['__builtins__'], frame.f_builtins['open'](T['secret_file']
         mechanism="attributes in a format string",
         code="""
 import string
-class Leak: pass
-print('{0.__class__.__init__.__globals__}'.format(string.Formatter())[:100])
-print(sys.modules['io'].open(T['secret_file']).read())
+class Keep(string.Formatter):
+    def format_field(self, value, spec):
+        self.value = value
+        return ''
+keep = Keep()
+import warnings
+keep.format('{0.__init__.__globals__[sys].modules[io]}', warnings.catch_warnings)
+print(keep.value.open(T['secret_file']).read())
 """,
     ),
     _escape(
@@ -118,11 +123,10 @@ except AttributeError as error:
         name="code-object",
         mechanism="bytecode written by hand",
         code="""
-def f(): return 1
-f.__code__ = f.__code__.replace(co_consts=(None, 2))
-ctypes.pythonapi.PyRun_SimpleString(
-    b"import os, sys; sys.leak = os.listdir('" + T['folder'].encode() + b"')")
-print(sys.leak)
+def f(): return rlm_module.listdir(rlm_folder)
+f.__code__ = f.__code__.replace(co_names=('posix', 'listdir', 'folder'))
+g = type(f)(f.__code__, {'posix': sys.modules['posix'], 'folder': T['folder']})
+print(g())
 """,
     ),
     _escape(
@@ -342,7 +346,6 @@ import fractions_that_are_not_there
         code="""
 import atexit
 def last():
-    libc_prctl(15, T['mark'].encode(), 0, 0, 0)
     while True: time.sleep(1)
 atexit.register(last)
 threading._register_atexit(last)

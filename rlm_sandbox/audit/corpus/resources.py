@@ -183,15 +183,16 @@ threading.Thread(target=burn).start()
         inert=_MEASURED,
     ),
     _program(
-        name="collector-storm",
-        mechanism="destructors that make more to destroy",
+        name="destructors",
+        mechanism="destructors, in which an interrupt is lost",
         limits=_SLOW,
         code="""
 until = time.monotonic() + 5
-class Hydra:
+class Slow:
     def __del__(self):
-        if time.monotonic() < until: Hydra(), Hydra()
-Hydra()
+        end = min(until, time.monotonic() + 0.3)
+        while time.monotonic() < end: pass
+while time.monotonic() < until: Slow()
 """,
     ),
     # --- counts ---
