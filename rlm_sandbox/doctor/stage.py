@@ -50,10 +50,9 @@ class Stage:
         self._untouched = self._look()
         return self
 
-    def _look(self) -> list[tuple[str, int, int]]:
-        """Content, mode and time of each file."""
-        files = map(Path, (self.targets.canary, self.targets.private))
-        return [(file.read_text(), (s := file.stat()).st_mode, s.st_mtime_ns) for file in files]
+    def _look(self) -> list[tuple[bytes, int, int] | None]:
+        """Content, mode and time of each file; None for one that is gone."""
+        return [_seen(Path(file)) for file in (self.targets.canary, self.targets.private)]
 
     def touched(self) -> bool:
         """True if a file is no longer as it was."""
@@ -83,3 +82,11 @@ class Stage:
         self._tcp.close()
         self._unix.close()
         shutil.rmtree(self._folder)
+
+
+def _seen(file: Path) -> tuple[bytes, int, int] | None:
+    try:
+        status = file.stat()
+        return file.read_bytes(), status.st_mode, status.st_mtime_ns
+    except OSError:
+        return None

@@ -131,9 +131,9 @@ class Trial:
                 ("read a file", _READ, lambda said: stage.secret not in said),
                 ("change a file", _CHANGE, lambda _: not stage.touched()),
                 ("connect to a listener", _CONNECT, lambda _: not stage.visitors()),
+                ("spy on a process", _SPY, lambda said: stage.secret not in said),
                 ("signal a process", _SIGNAL, lambda _: victim.lives()),
                 ("run a program", _RUN, lambda _: not stage.touched()),
-                ("spy on a process", _SPY, lambda said: stage.secret not in said),
             ]
             attempts = [self._attempt(*act, victim.pid) for act in acts]
         return [*attempts, self._survivor()]

@@ -1,0 +1,34 @@
+"""The examination of this very host."""
+
+from __future__ import annotations
+
+import platform
+
+import pytest
+
+from rlm_sandbox import Sandbox
+from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.doctor import examine
+
+
+def test_this_host_is_examined_and_agrees_with_its_workers(box: Sandbox) -> None:
+    found = examine()
+    assert found.tier == box.isolation
+    assert {layer.layer for layer in found.layers if layer.in_use} == set(box.layers)
+    assert {layer.layer for layer in found.layers} == {str(layer) for layer in Layer}
+    assert found.sound
+    assert all(layer.available for layer in found.layers if layer.in_use)
+    assert found.start_seconds is not None
+
+
+def test_every_layer_that_is_not_available_has_a_remedy() -> None:
+    for layer in examine().layers:
+        assert bool(layer.remedy) is not layer.available
+
+
+def test_another_system_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    found = examine()
+    assert found.tier == "none"
+    assert not found.sound
+    assert "needs Linux; this is Darwin" in found.reason
