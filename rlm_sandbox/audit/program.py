@@ -92,6 +92,8 @@ class Program:
     """Layers without which it works, since nothing stands behind them, with the reason."""
     limits: Limits = TIGHT
     imports: str = "all"
+    numbers: range = range(0)
+    """System call numbers, each of which is called and compared with what the filter predicts."""
     idle_seconds: float = 0.0
     """How long the session is watched after its step."""
     neighbour: str = field(default="", repr=False)

@@ -18,11 +18,12 @@ from rlm_sandbox.audit.findings import Row, Status
 from rlm_sandbox.audit.opening import open_sandbox
 from rlm_sandbox.audit.prelude import PRELUDE
 from rlm_sandbox.audit.program import LOOSE, Aim, Kind, Program
+from rlm_sandbox.audit.sweep import Functions, Sweep
 from rlm_sandbox.audit.stage import Names, Stage, processes_named
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import IsolationUnavailable, SandboxError
 from rlm_sandbox.limits import Limits
-from rlm_sandbox.result import ExecResult
+from rlm_sandbox.result import ExecResult, Outcome
 from rlm_sandbox.sandbox import Sandbox
 
 PATIENCE_SECONDS = 15.0
@@ -93,7 +94,11 @@ class Auditor:
     def run(self, program: Program) -> Row:
         """The program under the layers of this audit."""
         started = time.perf_counter()
-        trial = self._trial(program, self._without, program.limits, self._isolation)
+        if program.numbers:
+            trial = _Trial(Names(), str(Outcome.OK))
+            trial.findings += Sweep(self.layers).run(program, self._open)
+        else:
+            trial = self._trial(program, self._without, program.limits, self._isolation)
         milliseconds = 1000 * (time.perf_counter() - started)
         if not trial.findings and not self._without and trial.outcome not in program.outcomes:
             trial.findings.append(f"controller: its step ended as {trial.outcome!r}")
@@ -120,6 +125,16 @@ class Auditor:
         status = Status.ESCAPED if trial.findings else Status.CONTAINED
         milliseconds = 1000 * (time.perf_counter() - started)
         return Row(program, status, "nothing", trial.outcome, milliseconds, tuple(trial.findings))
+
+    def _open(self, program: Program, functions: Functions) -> Sandbox:
+        """A sandbox under the layers of this audit."""
+        return open_sandbox(
+            limits=program.limits,
+            functions=functions,
+            imports=program.imports,
+            isolation=self._isolation,
+            without=self._without,
+        )
 
     def _excuse(self, program: Program) -> str:
         """Why this program may get through here, if that is known."""

@@ -6,9 +6,10 @@ that is not there. What is seen then is only whether the permission check has le
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
-from rlm_sandbox.audit.program import ANY_END, Aim, Kind, Program
+from rlm_sandbox.audit.program import ANY_END, TIGHT, Aim, Kind, Program
 from rlm_sandbox.confine.layers import Layer
 
 _program = partial(Program, kind=Kind.KERNEL)
@@ -35,6 +36,14 @@ def run(code):
     ctypes.memmove(page, code, len(code))
     return ctypes.CFUNCTYPE(ctypes.c_long)(page)()
 """
+
+_SWEEP = """
+for number in T['numbers']:
+    for junk in T['junk']:
+        about(number, junk)
+        came_back(number, junk, *raw(number, *[junk] * 6))
+"""
+SWEEP = replace(TIGHT, step_seconds=1.0, host_calls=10_000)
 
 PROGRAMS: tuple[Program, ...] = (
     # --- new namespaces ---
@@ -434,6 +443,29 @@ for number in (0x40000000 | 39, 0x40000000 | 41, 0x40000000 | 57, *range(512, 54
     result, error = raw(number, -1, -1, -1, -1, -1, -1)
     if error != errno.ENOSYS: won(number, result, error)
 """,
+    ),
+    # --- all of it ---
+    _program(
+        name="whole-table",
+        mechanism="every system call there is, and those that there will be",
+        aim=Aim.CLAIM,
+        layers=(Layer.SECCOMP,),
+        outcomes=ANY_END,
+        inert="checks the filter against its own table: without it there is nothing to check",
+        limits=SWEEP,
+        numbers=range(1024),
+        code=_SWEEP,
+    ),
+    _program(
+        name="x32-table",
+        mechanism="every system call of the x32 ABI",
+        aim=Aim.CLAIM,
+        layers=(Layer.SECCOMP,),
+        outcomes=ANY_END,
+        inert="checks the filter against its own table: without it there is nothing to check",
+        limits=SWEEP,
+        numbers=range(0x40000000, 0x40000000 + 600),
+        code=_SWEEP,
     ),
     _program(
         name="segfault",
