@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Arguments, output: Output) -> int:
-    from rlm_core.cli.arguments import AskArguments, DoctorArguments
+    from rlm_core.cli.arguments import AskArguments, AuditArguments, DoctorArguments
 
     match arguments:
         case AskArguments():
@@ -57,5 +57,9 @@ def _run(arguments: Arguments, output: Output) -> int:
             from rlm_core.cli.doctor import doctor
 
             return doctor(arguments, output)
+        case AuditArguments():
+            from rlm_core.cli.audit import run_audit
+
+            return run_audit(arguments, output)
         case _:
             assert_never(arguments)

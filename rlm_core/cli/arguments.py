@@ -57,6 +57,15 @@ exit codes:
   0 code is isolated here (standard or better)    6 this host cannot isolate code
 """
 
+AUDIT_DETAILS = """\
+Programs aim only at canaries of the audit's own: files in a temporary folder, listeners
+on the loopback interface, a process that it has started, and its own limits.
+
+exit codes:
+  0 all contained (with --prove: all work)    1 one escaped (with --prove: one does not work)
+  2 usage    6 this host cannot isolate code
+"""
+
 
 @dataclass(frozen=True)
 class AskArguments:
@@ -84,7 +93,19 @@ class DoctorArguments:
     quiet: bool = False
 
 
-Arguments = AskArguments | DoctorArguments
+@dataclass(frozen=True)
+class AuditArguments:
+    """The flags of `rlm audit`."""
+
+    classes: tuple[str, ...]
+    isolation: str
+    without: tuple[str, ...]
+    prove: bool
+    json: bool
+    quiet: bool = False
+
+
+Arguments = AskArguments | DoctorArguments | AuditArguments
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -95,8 +116,12 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.print_help(sys.stderr)
         parser.exit(2)
     values = dict(vars(given))
-    if values.pop("command") == "doctor":
+    command = values.pop("command")
+    if command == "doctor":
         return DoctorArguments(**values)
+    if command == "audit":
+        values |= {name: tuple(values[name]) for name in ("classes", "without")}
+        return AuditArguments(**values)
     values["paths"] = tuple(values["paths"])
     return AskArguments(**values)
 
@@ -141,7 +166,46 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--json", action="store_true", help="print one JSON object: tier, layers, attempts, facts"
     )
+    audit = commands.add_parser(
+        "audit",
+        help="run hostile programs against a real sandbox on this machine",
+        description="Run each program of the attack corpus in a fresh sandbox, and look from "
+        "outside whether it was contained.",
+        epilog=AUDIT_DETAILS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_audit(audit)
     return parser
+
+
+def _add_audit(audit: argparse.ArgumentParser) -> None:
+    audit.add_argument(
+        "--class",
+        dest="classes",
+        metavar="CLASS",
+        action="append",
+        default=[],
+        help="only these: files, network, process, kernel, resources, protocol, python, neighbours",
+    )
+    audit.add_argument(
+        "--isolation", metavar="TIER", default="auto", help="auto, full, standard or none"
+    )
+    audit.add_argument(
+        "--without",
+        metavar="LAYER",
+        action="append",
+        default=[],
+        help="leave a layer of the wall off, to see whether the others hold",
+    )
+    audit.add_argument(
+        "--prove",
+        action="store_true",
+        help="show that each program works when the layers against it are off",
+    )
+    audit.add_argument(
+        "--json", action="store_true", help="print one JSON object: attacks, summary"
+    )
 
 
 def _add_ask(ask: argparse.ArgumentParser) -> None:
