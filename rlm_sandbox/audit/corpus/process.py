@@ -128,6 +128,7 @@ def later():
     for _ in range(200):
         try:
             if os.fork() == 0: child()
+            break
         except OSError:
             time.sleep(0.001)
 threading.Thread(target=later).start()
@@ -139,10 +140,11 @@ threading.Thread(target=later).start()
         code=_MARKED
         + """
 def race():
-    until = time.monotonic() + 0.5
-    while time.monotonic() < until:
+    until, left = time.monotonic() + 0.5, 10
+    while left and time.monotonic() < until:
         try:
             if os.fork() == 0: child()
+            left -= 1
         except OSError:
             pass
 for _ in range(4): threading.Thread(target=race).start()
