@@ -48,6 +48,8 @@ class Wall:
     """A descriptor of the host's /proc: uid maps are written there. Closed before code runs."""
     readable: tuple[str, ...] = ()
     """Folders that the code may read: the standard library, libraries, packages."""
+    listable: tuple[str, ...] = ()
+    """Folders of which the code may see the names: the packages' neighbours are not its own."""
     uids: range = range(0)
     """User ids for the workers, one each; empty: they run as this process does."""
     groups: tuple[int, ...] = ()
@@ -60,12 +62,20 @@ class Wall:
 
 
 def prepare_zygote(
-    layers: frozenset[Layer], packages: Iterable[str], groups: Iterable[str] = ()
+    layers: frozenset[Layer],
+    packages: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    search_paths: Sequence[str] = (),
 ) -> Wall:
-    """Move this process into the minimal root, if the MOUNT layer is on. Raises OSError."""
+    """Move this process into the minimal root, if the MOUNT layer is on. Raises OSError.
+
+    `packages` are the files and folders of packages, `search_paths` what `sys.path` has for them.
+    """
     privileges.hold_by_descriptor()
-    readable = tuple(dict.fromkeys([*sys.path, *library_folders(), TIME_ZONES, *packages]))
-    wall = Wall(layers, os.open("/proc", os.O_PATH | os.O_CLOEXEC), readable)
+    library = [path for path in sys.path if path not in search_paths]
+    readable = [*library, *library_folders(packages), TIME_ZONES, *packages]
+    wall = Wall(layers, os.open("/proc", os.O_PATH | os.O_CLOEXEC))
+    wall.readable, wall.listable = tuple(dict.fromkeys(readable)), tuple(search_paths)
     if wall.has(Layer.CGROUP):
         wall.groups = tuple(os.open(group, os.O_PATH | os.O_CLOEXEC) for group in groups)
     if wall.has(Layer.UID):
@@ -76,7 +86,7 @@ def prepare_zygote(
         else:
             _be_ordinary(wall)
             namespaces.enter_user(namespaces.NEWNS, wall.proc)
-        mounts.enter_minimal_root(readable)
+        mounts.enter_minimal_root(wall.readable)
     return wall
 
 
@@ -106,13 +116,18 @@ def possible(layers: frozenset[Layer], groups: Sequence[str] = ()) -> frozenset[
     return frozenset(layer for layer in layers if offered[layer]())
 
 
-def library_folders() -> list[str]:
-    """The folders of the shared libraries that this process has loaded."""
+def library_folders(apart: Iterable[str] = ()) -> list[str]:
+    """The folders of the shared libraries that this process has loaded.
+
+    Those that lie in `apart` are left out: there the library alone is wanted, not its neighbours.
+    """
     folders = set()
+    known = [os.path.realpath(path) for path in apart]
     for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
         path = line.partition("/")[2]
-        if ".so" in path:
-            folders.add(str(Path("/" + path).parent))
+        library = Path("/" + path)
+        if ".so" in path and not any(library.is_relative_to(place) for place in known):
+            folders.add(str(library.parent))
     return sorted(folders)
 
 
@@ -164,6 +179,7 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
         rlimits.apply(limits, own_user=bool(wall.uids) or wall.has(Layer.USER))
     if wall.has(Layer.LANDLOCK):
         grants = [(path, landlock.READ) for path in wall.readable]
+        grants += [(path, landlock.READ_DIR) for path in wall.listable]
         grants += [(device, landlock.READ) for device in mounts.DEVICES]
         if wall.has(Layer.MOUNT):
             grants += [(path, landlock.WRITE) for path in (mounts.SCRATCH, os.devnull)]

@@ -88,7 +88,7 @@ class Zygote:
             frozenset(map(Layer, settings.used_where_possible)), settings.groups
         )
         self._wall = lockdown.prepare_zygote(
-            required | possible, settings.package_paths, settings.groups
+            required | possible, settings.package_paths, settings.groups, settings.search_paths
         )
         # What the code finds in os.environ. What was in it is for the C library's start only.
         os.environ.clear()

@@ -74,6 +74,16 @@ def test_what_is_told_to_break_out_of_a_container_stays_inside(docker: Place) ->
     assert all(attempts.values()), attempts
 
 
+def test_packages_work_in_a_container(docker: Place) -> None:
+    out = docker.run("""
+from rlm_sandbox import Sandbox
+with Sandbox(packages=["msgspec"], imports="all") as box:
+    result = box.exec("import msgspec, msgspec.yaml; msgspec.json.encode([1])")
+    print(result.stdout, result.error)
+""")
+    assert out.startswith("b'[1]'")
+
+
 def test_the_workers_of_a_containers_root_are_no_root() -> None:
     needs(Layer.UID, Layer.LANDLOCK)
     tiers = found(Place())

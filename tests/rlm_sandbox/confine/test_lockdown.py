@@ -20,6 +20,40 @@ def test_libraries_are_found_by_what_is_loaded() -> None:
     assert any(file.name.startswith("libc.") for file in files)
 
 
+def test_a_library_of_a_package_does_not_open_its_folder(tmp_path: Path) -> None:
+    out = program.run(
+        """
+import ctypes, math, os, shutil
+from rlm_sandbox.confine import lockdown
+source = next(row.split()[-1] for row in open("/proc/self/maps") if ".so" in row)
+copy = shutil.copy(source, os.environ["FOLDER"] + "/_fast.so")
+ctypes.CDLL(copy)
+folder = os.path.dirname(copy)
+print(folder in lockdown.library_folders(), folder in lockdown.library_folders([copy]))
+""",
+        FOLDER=str(tmp_path),
+    )
+    assert out == "True False\n"
+
+
+def test_a_package_brings_its_own_files_and_not_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "single.py").write_text("answer = 42")
+    (tmp_path / ".env").write_text("KEY=secret")
+    out = program.run(
+        """
+from rlm_sandbox import Sandbox
+with Sandbox(packages=["single"], imports="all") as box:
+    print(box.exec("import single; single.answer").stdout)
+    folder = box.exec("single.__file__.rpartition('/')[0]").stdout.strip()
+    print(box.exec(f"open({folder} + '/.env').read()").error)
+""",
+        PYTHONPATH=f"{program.PACKAGE_ROOT}:{tmp_path}",
+    )
+    assert out.startswith("42")
+    assert "Error: " in out
+    assert "secret" not in out
+
+
 def test_optional_layers_are_used_only_where_they_are() -> None:
     assert lockdown.possible(frozenset({Layer.CGROUP})) == frozenset()
     assert lockdown.possible(frozenset({Layer.CGROUP}), ["/a"]) == {Layer.CGROUP}
