@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 import msgspec
 from msgspec.msgpack import Decoder, Encoder, Ext
@@ -74,7 +74,7 @@ def _plain(value: object, depth: int, *, exact: bool) -> object:
         raise _too_deep()
     if kind is datetime:
         assert isinstance(value, datetime)
-        return Ext(_DATETIME, (value.isoformat() + "F" * value.fold).encode())
+        return Ext(_DATETIME, _encode(_moment(value)))
     items: list[object]
     if isinstance(value, dict) and kind is dict:
         if not exact and _ATOMS.issuperset(map(type, value)):
@@ -122,9 +122,23 @@ def _from_extension(code: int, body: memoryview) -> object:
     if code == _TEXT:
         return str(body, "utf-8", "surrogatepass")
     if code == _DATETIME:
-        text = str(body, "ascii")
-        return datetime.fromisoformat(text.removesuffix("F")).replace(fold=text.endswith("F"))
+        return _datetime(*_decode_moment(body))
     raise ValueError(f"unknown extension type {code}")
+
+
+_Moment = tuple[str, int, int | None]  # without zone, fold, microseconds east of UTC
+
+
+def _moment(value: datetime) -> _Moment:
+    """Its parts; `fromisoformat` loses the microseconds of an offset in some versions of Python."""
+    offset = value.utcoffset()
+    east = None if offset is None else offset // timedelta(microseconds=1)
+    return value.replace(tzinfo=None, fold=0).isoformat(), value.fold, east
+
+
+def _datetime(text: str, fold: int, east: int | None) -> datetime:
+    zone = None if east is None else timezone(timedelta(microseconds=east))
+    return datetime.fromisoformat(text).replace(tzinfo=zone, fold=fold)
 
 
 def _container(code: int, items: object) -> object:
@@ -155,6 +169,7 @@ def _refuse_collisions(keys: Collection[object]) -> None:
 
 
 _decode = Decoder(ext_hook=_from_extension).decode
+_decode_moment = Decoder(_Moment).decode
 
 
 def decode(data: bytes | memoryview) -> object:

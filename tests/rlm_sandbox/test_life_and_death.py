@@ -139,7 +139,8 @@ for number in range(64):
 
 
 def test_a_fork_of_the_controller_has_a_zygote_of_its_own_and_no_one_elses_sandboxes() -> None:
-    out = program.run("""
+    out = program.run(
+        """
         import os, sys
         from rlm_sandbox import Sandbox, SandboxClosed
         from rlm_sandbox.host.zygote import NURSERY
@@ -160,7 +161,9 @@ def test_a_fork_of_the_controller_has_a_zygote_of_its_own_and_no_one_elses_sandb
         assert os.waitpid(child, 0)[1] == 0
         print(box.get("x"))
         box.close()
-    """)
+    """,
+        PYTHONWARNINGS="ignore::DeprecationWarning",  # fork, from Python 3.12 on
+    )
     assert out.splitlines() == ["not mine", "3 True", "1"]
 
 
