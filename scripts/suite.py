@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
+import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNER = ROOT / ".tox" / "runner"  # tox lives in an environment of its own
+WHEELS = ROOT / ".tox" / "wheels"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+AT_ONCE = min(os.cpu_count() or 1, 4)  # environments
+SHOWING = threading.Lock()
 PROBE = (
     "import sys, ssl, ctypes, venv, ensurepip\n"
     "print('%d.%d' % sys.version_info[:2], sys.implementation.name, sys.executable)"
@@ -21,6 +27,14 @@ PROBE = (
 CLOSING_LINE = re.compile(
     r"^(?:\x1b\[[\d;]*m|=)*\s*(?:\x1b\[[\d;]*m)*(?:\d+ \w+|no tests ran).* in [\d.]+s.*$"
 )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A tox environment, and options of tox for it."""
+
+    environment: str
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,12 +53,12 @@ def main(arguments: list[str]) -> int:
     passed_on = [argument for argument in arguments if argument != "--slow"]
     pytest_arguments = [*([] if slow else ["-m", "not slow"]), *passed_on]
     pythons = found_pythons()
-    tox = runner()
-    runs = [run(tox, name, [], []) for name in ("lint", "typing")]
-    for version, path in pythons.items():
-        name = f"py{version.replace('.', '')}"
-        runs.append(run(tox, name, ["--discover", path], pytest_arguments))
-    return report(runs)
+    tox = [*runner(), "--installpkg", str(wheel())]
+    jobs = [Job(f"py{v.replace('.', '')}", ("--discover", p)) for v, p in pythons.items()]
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        pytest_runs = [pool.submit(run, tox, job, pytest_arguments) for job in jobs]
+        others = [pool.submit(run, tox, Job(name), []) for name in ("lint", "typing")]
+        return report([future.result() for future in [*others, *pytest_runs]])
 
 
 def found_pythons() -> dict[str, str]:
@@ -74,7 +88,7 @@ def candidates(version: str) -> list[str]:
 
 def probed(name: str, version: str) -> str | None:
     """The path of an interpreter if it runs, is CPython of this version and has what pip needs."""
-    path = which(name)
+    path = shutil.which(name)
     if path is None:
         return None
     try:
@@ -104,19 +118,34 @@ def runner() -> list[str]:
     return [str(python), "-m", "tox", "run", "--colored", "no"]
 
 
-def run(tox: list[str], name: str, options: list[str], pytest_arguments: list[str]) -> Ran:
-    """Run one environment, showing its output as it comes."""
-    say(f"{name} ...")
-    closing = ""
-    command = [*tox, *options, "-e", name, "--", *pytest_arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            if CLOSING_LINE.match(line.rstrip()):
-                closing = line.rstrip()
-    return Ran(name, process.returncode, closing)
+def wheel() -> Path:
+    """The project's wheel, built once for all environments."""
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    say("building the wheel ...")
+    pip = [RUNNER / "bin" / "python", "-m", "pip", "wheel", "--quiet"]
+    options = ["--disable-pip-version-check", "--no-deps", "--wheel-dir", WHEELS]
+    subprocess.run([*pip, *options, ROOT], check=True)
+    return next(WHEELS.glob("*.whl"))
+
+
+def run(tox: list[str], job: Job, pytest_arguments: list[str]) -> Ran:
+    """Run one environment; its output is shown when it has ended, so that none are mixed."""
+    say(f"{job.environment} ...")
+    started = time.monotonic()
+    command = [*tox, *job.options, "-e", job.environment, "--", *pytest_arguments]
+    done = subprocess.run(
+        command,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    closing = [line for line in done.stdout.splitlines() if CLOSING_LINE.match(line.rstrip())]
+    with SHOWING:
+        sys.stdout.write(done.stdout)
+        say(f"{job.environment} ended after {time.monotonic() - started:.0f} s")
+    return Ran(job.environment, done.returncode, closing[-1].rstrip() if closing else "")
 
 
 def report(runs: list[Ran]) -> int:
