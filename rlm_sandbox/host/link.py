@@ -18,7 +18,7 @@ from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
 from rlm_sandbox.host.process import SessionProcess
-from rlm_sandbox.host.watch import WATCH, Guard, end
+from rlm_sandbox.host.watch import WATCH, Guard, Rest, end
 from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.host.zygote import Breed
 from rlm_sandbox.limits import Limits
@@ -120,6 +120,7 @@ class Link:
         self._sending = threading.Lock()  # held while a frame leaves; taken before _state
         self.session = Session(terms.limits, len(terms.functions), steps)
         self.guard: Guard | None = None
+        self._rest = Rest(process)
         self._saving: int | None = None  # a checkpoint that has been asked for
         self._saved: int | None = None  # the last one that is there
         self._expect(Ready, START_SECONDS)
@@ -141,6 +142,7 @@ class Link:
 
     def close(self) -> None:
         """End the session process, and the worker with the last one."""
+        self._rest.finish()
         self.process.kill()
         if self._saved is not None:
             self.worker.drop(self._saved)
@@ -153,11 +155,13 @@ class Link:
         self.settle()
         self._saving = self.worker.permit(self.process, replaces=self._saved)
         self._send(Save())
+        self._rest.begin()
 
     def settle(self) -> str | None:
         """Wait until the checkpoint asked for sleeps; else returns why there is none."""
         if self._saving is None:
             return None
+        self._rest.finish()
         failure = self.worker.saved(self._saving)
         if failure is None:
             self._saved = self._saving
@@ -165,6 +169,7 @@ class Link:
             self.worker.drop(self._saved)
             self._saved = None
         self._saving = None
+        self._rest.begin()
         return failure
 
     def detach(self) -> int | None:
@@ -185,6 +190,7 @@ class Link:
     def revive(self, checkpoint: int, *, replace: bool) -> Link | None:
         """Let a checkpoint go on, in place of this session process or beside it."""
         if replace:
+            self._rest.finish()
             self.process.kill()
         process = self.worker.wake(checkpoint)
         if process is None:
@@ -223,6 +229,7 @@ class Link:
                         return done
         finally:
             WATCH.remove(guard)
+            self._rest.begin()
 
     def _serve(self, call: Call) -> None:
         step = self.session.step
@@ -299,11 +306,15 @@ class Link:
         grown = max(self.process.resident_bytes() - before, 0)
         self._base = MemoryBase(self._base.idle, held + min(grown, most))
         self.worker.allow_memory(self.process, self._limits.memory + self._base.contexts)
+        self._rest.begin()
 
     def _ask(self, request: Get | Set | Describe | Install) -> bytes:
         self._socket.settimeout(ANSWER_SECONDS)  # it may be one that never reads
-        self._send(request)
-        return self._check(self._expect(Answer, ANSWER_SECONDS))
+        try:
+            self._send(request)
+            return self._check(self._expect(Answer, ANSWER_SECONDS))
+        finally:
+            self._rest.begin()
 
     @staticmethod
     def _check(reply: Ready | Attend | Answer | Refusal) -> bytes:
@@ -340,6 +351,7 @@ class Link:
 
     def _send(self, message: ForWorker) -> None:
         data = frame(encode(message))
+        self._rest.finish()
         try:
             with self._sending:
                 self._socket.sendall(data)

@@ -80,6 +80,14 @@ class SessionProcess:
         """End it, whatever it does."""
         self._signal(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Stop it where it is, until it is told to go on."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let a paused process run again."""
+        self._signal(signal.SIGCONT)
+
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):  # it has ended by itself
             signal.pidfd_send_signal(self._pidfd, number)
