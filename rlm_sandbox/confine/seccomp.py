@@ -56,7 +56,7 @@ _PROCESS = """
 
 _LOOKING_AT_FILES = """
     getcwd chdir fchdir access faccessat faccessat2 stat lstat statx statfs fstatfs readlink
-    readlinkat getdents getdents64 fadvise64
+    readlinkat getdents getdents64
 """
 
 _CHANGING_FILES = """
