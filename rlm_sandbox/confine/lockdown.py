@@ -80,12 +80,13 @@ def prepare_zygote(
         wall.groups = tuple(os.open(group, os.O_PATH | os.O_CLOEXEC) for group in groups)
     if wall.has(Layer.UID):
         wall.uids = privileges.spare_uids()
-    if wall.has(Layer.MOUNT):
-        if privileges.holds(privileges.CAP_SYS_ADMIN):
-            namespaces.enter(namespaces.NEWNS)
-        else:
-            _be_ordinary(wall)
-            namespaces.enter_user(namespaces.NEWNS, wall.proc)
+    own_mounts = namespaces.NEWNS if wall.has(Layer.MOUNT) else 0
+    if privileges.holds(privileges.CAP_SYS_ADMIN):
+        namespaces.enter(own_mounts)
+    elif own_mounts or wall.has(Layer.PID):  # to fork into a pid namespace takes the right, too
+        _be_ordinary(wall)
+        namespaces.enter_user(own_mounts, wall.proc)
+    if own_mounts:
         mounts.enter_minimal_root(wall.readable)
     return wall
 

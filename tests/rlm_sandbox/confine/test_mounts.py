@@ -77,10 +77,10 @@ for attempt in (
     lambda: os.utime(f"{folder}/package/file"),
     lambda: os.chmod(f"{folder}/package", 0o777),
     lambda: os.utime("/dev/null"),
-    lambda: os.chmod("/dev/null", 0o600),
-    lambda: open(os.__file__, "a"),
 ):
     refused(attempt, errno.EROFS)
+for attempt in (lambda: os.chmod("/dev/null", 0o600), lambda: open(os.__file__, "a")):
+    refused(attempt, errno.EROFS, errno.EACCES)  # of root, which may not be who we are
 open("/dev/null", "w").write("x")
 assert len(os.urandom(8)) == len(open("/dev/urandom", "rb", 0).read(8)) == 8
 """,
