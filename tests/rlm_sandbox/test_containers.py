@@ -121,6 +121,28 @@ def test_a_library_that_the_workers_user_cannot_read_is_refused_with_the_reason(
     assert "install Python where every user can read it" in tiers["auto"]["error"]
 
 
+def test_a_zygote_that_dies_is_not_replaced_by_a_weaker_one() -> None:
+    needs(*NAMESPACES, Layer.LANDLOCK)
+    out = Place(container.user(), confined=False).run("""
+import signal
+from rlm_sandbox import IsolationUnavailable, Sandbox
+from rlm_sandbox.host.zygote import NURSERY
+with Sandbox() as box:
+    print(box.isolation)
+    os.kill(*NURSERY.pids(), signal.SIGKILL)
+    # from here on the host is a container, which would give `standard`
+    confined = [Rule(number, EPERM) for number in NAMESPACES]
+    seccomp.install(bpf.assemble(arch, confined, default=ALLOW, foreign=bpf.KILL_PROCESS))
+try:
+    print(Sandbox().isolation)
+except IsolationUnavailable as error:
+    print(error)
+""")
+    first, second = out.splitlines()
+    assert first == "full"
+    assert "unshare" in second
+
+
 # --- kernels that lack something ----------------------------------------------------------------
 
 
