@@ -161,8 +161,8 @@ def spare_uids() -> range:
     first, count = max(extents, key=lambda extent: extent[1])
     if count < 2 * _UIDS_A_ZYGOTE:
         raise PermissionError(errno.EPERM, "setresuid: this user namespace has too few user ids")
-    # A container: the upper part of what it has, short of 65534, which stands for unmapped ids.
-    last = first + count - 2
+    # A container: the upper half of what it has, short of 65534, which stands for unmapped ids.
+    last = first + count - 2 - os.getpid() % (count // 2 // _UIDS_A_ZYGOTE) * _UIDS_A_ZYGOTE
     return range(last - _UIDS_A_ZYGOTE, last)
 
 
