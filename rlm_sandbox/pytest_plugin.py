@@ -1,4 +1,4 @@
-'''Sandboxes, and the programs that try to leave them, for the test suites of others.
+"""Sandboxes, and the programs that try to leave them, for the test suites of others.
 
 The plugin is there as soon as the package is installed. Ten lines that use most of it:
 
@@ -21,7 +21,7 @@ Fixtures:
 The marker `sandbox` takes every field of `Limits` and the arguments of `Sandbox` (`functions`,
 `imports`, `isolation`, `packages`). A test that asks for more isolation than the host has fails; with
 `skip_unavailable=True` it is skipped.
-'''
+"""
 
 from __future__ import annotations
 

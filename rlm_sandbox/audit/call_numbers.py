@@ -67,7 +67,6 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
     "ptrace": (101, 117),
-    "quotactl": (179, 60),
     "reboot": (169, 142),
     "request_key": (249, 218),
     "rt_sigqueueinfo": (129, 138),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.host.keeper import Keeper
 from rlm_sandbox.host.link import Terms
-from rlm_sandbox.host.zygote import Breed
+from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Spawn, WorkerLimits
 from rlm_sandbox.sandbox import Sandbox, _allowed_modules
@@ -26,11 +26,21 @@ def open_sandbox(
     Raises IsolationUnavailable, StartFailed.
     """
     box = object.__new__(Sandbox)
-    box._take(  # noqa: SLF001 - as its own `fork` does
+    box._take(  # as its own `fork` does
         Keeper.start(
-            Breed(isolation, (), without),
+            _breed(isolation, without),
             Spawn(WorkerLimits.of(limits), tuple(functions), _allowed_modules(imports, ())),
             Terms(limits, dict(functions), None),
         )
     )
     return box
+
+
+def forget_layers(isolation: str, without: frozenset[Layer]) -> None:
+    """End what such sandboxes are forked from. One that others may use too is left."""
+    if without or isolation != "auto":
+        NURSERY.retire(_breed(isolation, without))
+
+
+def _breed(isolation: str, without: frozenset[Layer]) -> Breed:
+    return Breed(isolation, (), without)

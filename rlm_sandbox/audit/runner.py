@@ -15,7 +15,7 @@ import psutil
 
 from rlm_sandbox.audit import seal
 from rlm_sandbox.audit.findings import Row, Status
-from rlm_sandbox.audit.opening import open_sandbox
+from rlm_sandbox.audit.opening import forget_layers, open_sandbox
 from rlm_sandbox.audit.prelude import PRELUDE
 from rlm_sandbox.audit.program import LOOSE, Aim, Kind, Program
 from rlm_sandbox.audit.sweep import Functions, Sweep
@@ -73,6 +73,7 @@ class Auditor:
         self._isolation = isolation
         self._without = frozenset(without)
         self._resources = contextlib.ExitStack()
+        self._resources.callback(forget_layers, isolation, self._without)
         try:
             self._stage = self._resources.enter_context(Stage())
             self._bystander = self._resources.enter_context(
@@ -102,7 +103,7 @@ class Auditor:
         milliseconds = 1000 * (time.perf_counter() - started)
         if not trial.findings and not self._without and trial.outcome not in program.outcomes:
             trial.findings.append(f"controller: its step ended as {trial.outcome!r}")
-        reason = self._excuse(program) if trial.findings else ""
+        reason = self._excuse(program, trial.findings) if trial.findings else ""
         status = Status.CONTAINED
         if trial.findings:
             status = Status.ALONE if reason else Status.ESCAPED
@@ -121,7 +122,10 @@ class Auditor:
         started = time.perf_counter()
         off = frozenset((*program.layers, *program.also_off))
         limits = LOOSE if program.kind is Kind.RESOURCES else program.limits
-        trial = self._trial(program, off, limits, "auto")
+        try:
+            trial = self._trial(program, off, limits, "auto")
+        finally:
+            forget_layers("auto", off)
         status = Status.ESCAPED if trial.findings else Status.CONTAINED
         milliseconds = 1000 * (time.perf_counter() - started)
         return Row(program, status, "nothing", trial.outcome, milliseconds, tuple(trial.findings))
@@ -136,8 +140,10 @@ class Auditor:
             without=self._without,
         )
 
-    def _excuse(self, program: Program) -> str:
-        """Why this program may get through here, if that is known."""
+    def _excuse(self, program: Program, findings: Iterable[str]) -> str:
+        """Why this program may get through here, if that is known. What leads out has no excuse."""
+        if {finding.partition(":")[0] for finding in findings} - _excusable(program):
+            return ""
         missing = [layer for layer in program.alone if layer not in self.layers]
         return program.alone[missing[0]] if missing else ""
 
@@ -382,6 +388,14 @@ def _survivors(names: Names) -> list[str]:
             return [f"process: {pid} has survived its sandbox" for pid in left]
         time.sleep(0.01)
     return []
+
+
+def _excusable(program: Program) -> set[str]:
+    """The kinds of findings that a layer which stands alone may leave."""
+    within = {Aim.SEAL, Aim.CLAIM}  # within the seal, or told by the code alone
+    if program.aim in {Aim.PROCESS, Aim.USAGE, Aim.SECRET}:
+        within.add(program.aim)
+    return {str(aim) for aim in within}
 
 
 def _alive(pids: Iterable[int]) -> list[int]:

@@ -192,6 +192,14 @@ class Nursery:
         """The process ids of the zygotes that have been started."""
         return [zygote.pid for zygote in self._zygotes.values()]
 
+    def retire(self, breed: Breed) -> None:
+        """End the zygote of this breed, if there is one: its workers live on until closed."""
+        with self._lock:
+            zygote = self._zygotes.pop(breed, None)
+            self._tiers.pop(breed, None)
+        if zygote is not None:
+            zygote.close()
+
     def close(self) -> None:
         with self._lock:
             while self._zygotes:

@@ -299,6 +299,7 @@ for name in ('mem', 'kmsg', 'port', 'fuse', 'loop-control', 'tty', 'ptmx', 'kvm'
     _find(
         name="readlink",
         mechanism="what a symbolic link points at",
+        aim=Aim.SECRET,
         code="print(os.readlink(T['link'])); won()",
     ),
     _find(

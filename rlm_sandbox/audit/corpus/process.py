@@ -214,6 +214,7 @@ os.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(20)', T
         layers=_EXEC,
         also_off=(Layer.MOUNT, Layer.LANDLOCK, Layer.UID, Layer.USER),
         outcomes=ANY_END,
+        alone=_PROGRAMS_END,
         code="""
 fd, error = call('memfd_create', b'x', 0)
 if fd >= 0:

@@ -1,0 +1,10 @@
+"""The corpus against a real sandbox: python."""
+
+from __future__ import annotations
+
+from rlm_sandbox.audit.corpus import python
+from tests.rlm_sandbox.audit.corpus.running import escapes
+
+
+def test_none_gets_out() -> None:
+    assert escapes(python.PROGRAMS) == {}

@@ -1,0 +1,59 @@
+"""The sweep calls every number, goes on after a death, and reports what was not predicted."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from rlm_sandbox.audit.corpus import CORPUS
+from rlm_sandbox.audit.opening import open_sandbox
+from rlm_sandbox.audit.program import Program
+from rlm_sandbox.audit.sweep import JUNK, Sweep
+from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.sandbox import Sandbox
+
+SWEEP = next(program for program in CORPUS if program.id == "kernel/whole-table")
+
+
+def opening(program: Program, functions: Mapping[str, Callable[..., object]]) -> Sandbox:
+    return open_sandbox(limits=program.limits, functions=functions, imports="all")
+
+
+@pytest.fixture(scope="module")
+def layers() -> frozenset[Layer]:
+    with Sandbox() as box:
+        return frozenset(map(Layer, box.layers))
+
+
+def test_it_predicts_refusals(layers: frozenset[Layer]) -> None:
+    sweep = Sweep(layers)
+    assert sweep.predicted(165, JUNK[0]) == errno.EPERM
+    assert sweep.predicted(999, JUNK[0]) == errno.ENOSYS
+    assert sweep.predicted(0x40000000 | 39, JUNK[0]) == errno.ENOSYS
+
+
+def test_it_goes_on_after_a_call_that_ends_the_session(layers: frozenset[Layer]) -> None:
+    exiting = range(229, 235)  # exit_group is among them on x86-64
+    sweep = Sweep(layers)
+    assert sweep.run(replace(SWEEP, numbers=exiting), opening) == []
+    assert (234, JUNK[0]) in sweep._seen
+
+
+def test_a_filter_that_does_otherwise_than_its_table_is_found_out(
+    layers: frozenset[Layer],
+) -> None:
+    sweep = Sweep(layers)
+    sweep._wall = Sweep(layers - {Layer.MOUNT})._wall  # another table than the one in force
+    surprises = sweep.run(replace(SWEEP, numbers=range(80, 95)), opening)
+    assert surprises
+    assert "was predicted" in surprises[0]
+
+
+def test_without_the_filter_nothing_is_called(layers: frozenset[Layer]) -> None:
+    def refuse(program: Program, functions: object) -> Sandbox:
+        raise AssertionError("a sandbox was opened")
+
+    assert Sweep(layers - {Layer.SECCOMP}).run(SWEEP, refuse) == []
