@@ -160,7 +160,8 @@ def enclose_init(wall: Wall, limits: WorkerLimits, group: str | None = None) -> 
         privileges.dumpable()
         if wall.has(Layer.USER):
             namespaces.enter_user(0, wall.proc)
-    os.close(wall.proc)
+    if wall.has(Layer.PID):  # else the init needs it, to find at the end what it has to end
+        os.close(wall.proc)
     if wall.has(Layer.NO_NEW_PRIVS):
         privileges.no_new_privileges()
     if wall.has(Layer.CAPABILITIES):
@@ -175,6 +176,8 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
     `hand_over` takes the gate's listener to the init and closes it here.
     """
     privileges.die_with_parent()
+    if not wall.has(Layer.PID):
+        os.close(wall.proc)
     _open_own_streams()
     if wall.has(Layer.RLIMITS):
         rlimits.apply(limits, own_user=bool(wall.uids) or wall.has(Layer.USER))
