@@ -78,7 +78,8 @@ _FAILING = {
 """Errors that make callers fall back: EPERM would break shutil.copy2, getaddrinfo and threads."""
 
 _CLONE_THREAD = 0x00010000
-_THREAD_FLAGS = _CLONE_THREAD | 0x00000100 | 0x00000800  # THREAD, VM, SIGHAND
+# THREAD VM FS FILES SIGHAND: all of them for a thread, none for a fork, which shares nothing
+_THREAD_FLAGS = _CLONE_THREAD | 0x00000100 | 0x00000200 | 0x00000400 | 0x00000800
 _SIGCHLD = 17
 _FORBIDDEN_CLONE_FLAGS = (
     0x7E020000  # NEWNS and the other new namespaces
@@ -221,7 +222,8 @@ def _gated_rules(machine: str) -> list[Rule | None]:
     thread_or_fork = (Argument(0, (_THREAD_FLAGS, _SIGCHLD), mask=mask),)
     return [
         _rule(machine, "clone", ALLOW, thread_or_fork, otherwise=_EPERM),
-        *(_rule(machine, name, ALLOW) for name in ("kill", "tgkill", RENDEZVOUS)),
+        # fork(2) is how musl forks where there is one
+        *(_rule(machine, name, ALLOW) for name in ("fork", "kill", "tgkill", RENDEZVOUS)),
     ]
 
 

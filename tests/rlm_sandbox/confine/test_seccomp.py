@@ -208,6 +208,11 @@ def test_forks_and_signals_are_asked_about_behind_the_gate_and_refused_without(
     assert ask(GATES[machine], machine, "clone", THREAD) == ALLOW
     assert ask(behind, machine, "clone", SIGCHLD) == ALLOW
     assert ask(alone, machine, "clone", SIGCHLD) == EPERM
+    assert machine != "x86_64" or ask(GATES[machine], machine, "fork") == USER_NOTIF
+    assert machine != "x86_64" or ask(alone, machine, "fork") == EPERM
+    for shared in (0x100, 0x200, 0x400, 0x800):  # VM FS FILES SIGHAND
+        assert ask(behind, machine, "clone", SIGCHLD | shared) == EPERM
+        assert ask(behind, machine, "clone", THREAD & ~shared) == EPERM
     for name in ("kill", "tgkill"):
         assert ask(GATES[machine], machine, name, PID, 9) == USER_NOTIF
         assert ask(alone, machine, name, PID, 9) == ALLOW
