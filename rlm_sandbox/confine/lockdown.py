@@ -149,19 +149,28 @@ def enclose_init(wall: Wall, limits: WorkerLimits, group: str | None = None) -> 
             namespaces.enter(surroundings)
         if wall.has(Layer.MOUNT):
             mounts.mount_scratch(limits.tmp_bytes, os.geteuid(), wall.readable)
-    else:  # root: these namespaces then belong to the host's root, which the worker is not
-        uid = wall.uids[wall.workers % len(wall.uids)]
-        namespaces.enter(surroundings)
-        if wall.has(Layer.MOUNT):
-            mounts.mount_scratch(limits.tmp_bytes, uid, wall.readable)
-        if wall.has(Layer.CAPABILITIES):
-            privileges.bound_capabilities()
-        privileges.become(uid)
-        privileges.dumpable()
-        if wall.has(Layer.USER):
-            namespaces.enter_user(0, wall.proc)
+    else:
+        _leave_root(wall, limits, surroundings)
     if wall.has(Layer.PID):  # else the init needs it, to find at the end what it has to end
         os.close(wall.proc)
+    _give_up_rights(wall)
+
+
+def _leave_root(wall: Wall, limits: WorkerLimits, surroundings: int) -> None:
+    """These namespaces belong to the host's root, which the worker is not from here on."""
+    uid = wall.uids[wall.workers % len(wall.uids)]
+    namespaces.enter(surroundings)
+    if wall.has(Layer.MOUNT):
+        mounts.mount_scratch(limits.tmp_bytes, uid, wall.readable)
+    if wall.has(Layer.CAPABILITIES):
+        privileges.bound_capabilities()
+    privileges.become(uid)
+    privileges.dumpable()
+    if wall.has(Layer.USER):
+        namespaces.enter_user(0, wall.proc)
+
+
+def _give_up_rights(wall: Wall) -> None:
     if wall.has(Layer.NO_NEW_PRIVS):
         privileges.no_new_privileges()
     if wall.has(Layer.CAPABILITIES):
