@@ -85,6 +85,8 @@ def _line(row: Row, *, prove: bool) -> str:
             what = "DOES NOT WORK" if prove else f"contained by {row.by}"
         case Status.ESCAPED:
             what = "works" if prove else "ESCAPED"
+        case Status.UNTRIED:
+            what = "cannot be tried here"
         case Status.ALONE:
             what = f"got through: {row.by} is off"
     text = f"{row.program.kind:10} {row.program.name:24} {what:28} {row.outcome:10}"
@@ -104,7 +106,8 @@ def _closing(summary: Summary, *, prove: bool) -> str:
     if prove:
         return head + (
             f"{counts.get(Status.ESCAPED, 0)} work with their layers off, "
-            f"{counts.get(Status.CONTAINED, 0)} do not"
+            f"{counts.get(Status.CONTAINED, 0)} do not, "
+            f"{counts.get(Status.UNTRIED, 0)} cannot be tried here"
         )
     alone = counts.get(Status.ALONE, 0)
     return head + (

@@ -9,8 +9,8 @@
     sweep       every system call number there is, against what the filter predicts
     findings    rows and their summary
 
-Everything that hostile code could print is worthless as proof that it was contained, so each program
-has a check from outside. Network payloads aim only at listeners that the audit has opened on the
+Whatever hostile code prints is no proof that it was contained, so each program has a check from
+outside. Network payloads aim only at listeners that the audit has opened on the
 loopback interface, signals only at its own processes, writes only at its own temporary folder;
 system calls that could change the host are made with arguments that are invalid anyway.
 """

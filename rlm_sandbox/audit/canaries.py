@@ -15,9 +15,9 @@ import tempfile
 import uuid
 from pathlib import Path
 
-import psutil
-
 from rlm_sandbox.audit import seal
+
+_Address = str | tuple[str, int]
 
 
 class Folder:
@@ -85,12 +85,13 @@ class Listeners:
 
     def __init__(self, folder: Path) -> None:
         self._sockets: dict[str, socket.socket] = {}
-        self.targets: dict[str, object] = {}
+        self.ports: dict[str, int] = {}
+        self.paths: dict[str, str] = {}
         self._listen("tcp4", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         self._listen("udp4", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         with contextlib.suppress(OSError):  # a host without IPv6
             self._listen("tcp6", socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0))
-        self.targets.setdefault("tcp6", 9)
+        self.ports.setdefault("tcp6", 9)
         stream, datagram = str(folder / "stream"), str(folder / "datagram")
         self._listen("unix_stream", socket.AF_UNIX, socket.SOCK_STREAM, stream)
         self._listen("unix_datagram", socket.AF_UNIX, socket.SOCK_DGRAM, datagram)
@@ -98,16 +99,16 @@ class Listeners:
         self._listen("abstract", socket.AF_UNIX, socket.SOCK_STREAM, "\0" + abstract)
         for path in (stream, datagram):
             Path(path).chmod(0o777)
-        self.targets |= {"unix_stream": stream, "unix_datagram": datagram, "abstract": abstract}
+        self.paths = {"unix_stream": stream, "unix_datagram": datagram, "abstract": abstract}
 
-    def _listen(self, name: str, family: int, kind: int, address: object) -> None:
+    def _listen(self, name: str, family: int, kind: int, address: _Address) -> None:
         listener = self._sockets[name] = socket.socket(family, kind)
         listener.bind(address)
         if kind == socket.SOCK_STREAM:
             listener.listen()
-        listener.setblocking(False)
+        listener.settimeout(0)
         if family in {socket.AF_INET, socket.AF_INET6}:
-            self.targets[name] = listener.getsockname()[1]
+            self.ports[name] = listener.getsockname()[1]
 
     def heard(self) -> list[str]:
         """Which have been reached since the last look."""
@@ -149,8 +150,8 @@ class Victim:
         self.pid = self._process.pid
         self._before = self._look()
 
-    def _look(self) -> tuple[seal.Seal, list[int]]:
-        return seal.take(self.pid), psutil.Process(self.pid).cpu_affinity()
+    def _look(self) -> tuple[seal.Seal, set[int]]:
+        return seal.take(self.pid), os.sched_getaffinity(self.pid)
 
     def harm(self) -> list[str]:
         """What has been done to it, in words."""

@@ -15,6 +15,7 @@ class Status(StrEnum):
 
     CONTAINED = "contained"
     ESCAPED = "escaped"
+    UNTRIED = "not-tried"  # this host cannot run it with its layers off
     ALONE = "stands-alone"  # it got through since the one layer against it is off: listed as such
 
 

@@ -1,4 +1,4 @@
-"""A sandbox with layers left off: for the audit only, and on purpose not in the public signature."""
+"""A sandbox with layers left off: for the audit only, so it is in no public signature."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def won(*what):
     print(T["token"], *what)
 
 def permitted(name, *arguments, refusals=(1, 13, 38)):
-    """Make a call that is invalid anyway; it got past the permission check if it fails otherwise."""
+    """Make a call that is invalid anyway: failing otherwise it has got past the permission."""
     result, error = call(name, *arguments)
     if result >= 0 or error not in refusals:
         won(name, result, error)

@@ -34,7 +34,7 @@ class Names:
 
 
 class Stage:
-    """The canaries of one audit. A secret is in the environment of this process while it is open."""
+    """The canaries of one audit. While it is open a secret is in this process's environment."""
 
     def __init__(self) -> None:
         self.secrets: set[str] = set()
@@ -65,7 +65,8 @@ class Stage:
     def targets(self, names: Names) -> dict[str, object]:
         """`T`: what a program is told. None of the secrets is in it."""
         return {
-            **self.listeners.targets,
+            **self.listeners.ports,
+            **self.listeners.paths,
             "token": names.token,
             "name": names.process,
             "mark": names.mark,

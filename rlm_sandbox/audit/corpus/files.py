@@ -418,7 +418,8 @@ if LIBC.mprotect(ctypes.c_void_p(address), 4096, 3) == 0: won()
         },
         code="""
 obtained('inotify_init1', 0)
-print(call('inotify_add_watch', KEEP[-1] if KEEP else -1, os.path.dirname(os.__file__).encode(), 32))
+folder = os.path.dirname(os.__file__).encode()
+print(call('inotify_add_watch', KEEP[-1] if KEEP else -1, folder, 32))
 """,
     ),
     _program(

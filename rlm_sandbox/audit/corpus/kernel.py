@@ -354,7 +354,10 @@ if os.getuid() == 0 and not T['root']: won()
         mechanism="take capabilities back",
         aim=Aim.SEAL,
         layers=(Layer.SECCOMP, Layer.CAPABILITIES),
-        code="print(call('capset', struct.pack('Ii', 0x20080522, 0), struct.pack('6I', *[2**32-1]*6)))",
+        code="""
+header, every = struct.pack('Ii', 0x20080522, 0), struct.pack('6I', *[2**32 - 1] * 6)
+print(call('capset', header, every))
+""",
         inert="no process can take what it does not have; with the layer off it has them already",
     ),
     _changes(

@@ -1,4 +1,4 @@
-"""Reaching out: only ever to listeners that the audit itself has opened on the loopback interface."""
+"""Reaching out: only ever to listeners that the audit itself has opened on this machine."""
 
 from __future__ import annotations
 

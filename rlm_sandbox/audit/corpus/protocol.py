@@ -94,7 +94,7 @@ while True:
     _violating(
         "wrong-types",
         "numbers that are no whole numbers",
-        "send_raw(pack({'type': 'Call', 'call': 1.5, 'function': True, 'arguments': b'', 'alone': 0}))",
+        "send_raw(pack({'type': 'Call', 'call': 1.5, 'function': True, 'arguments': b''}))",
     ),
     _violating(
         "bad-text",

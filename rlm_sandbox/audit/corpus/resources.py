@@ -1,4 +1,4 @@
-"""Taking more than the limits allow. Each payload also bounds itself, for when the limits are off."""
+"""Taking more than the limits allow. Each payload bounds itself, for when the limits are off."""
 
 from __future__ import annotations
 

@@ -48,22 +48,22 @@ def test_looking_at_it_changes_nothing(folder: Folder) -> None:
 
 def test_every_listener_hears(tmp_path: Path) -> None:
     listeners = Listeners(tmp_path)
-    targets = listeners.targets
+    ports, paths = listeners.ports, listeners.paths
     try:
         assert listeners.heard() == []
-        socket.create_connection(("127.0.0.1", targets["tcp4"]), 5).close()
+        socket.create_connection(("127.0.0.1", ports["tcp4"]), 5).close()
         assert listeners.heard() == ["tcp4"]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"x", ("127.0.0.1", targets["udp4"]))
+            sender.sendto(b"x", ("127.0.0.1", ports["udp4"]))
         assert listeners.heard() == ["udp4"]
         with socket.socket(socket.AF_UNIX) as caller:
-            caller.connect(targets["unix_stream"])
+            caller.connect(paths["unix_stream"])
         assert listeners.heard() == ["unix_stream"]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"x", targets["unix_datagram"])
+            sender.sendto(b"x", paths["unix_datagram"])
         assert listeners.heard() == ["unix_datagram"]
         with socket.socket(socket.AF_UNIX) as caller:
-            caller.connect(f"\0{targets['abstract']}")
+            caller.connect(f"\0{paths['abstract']}")
         assert listeners.heard() == ["abstract"]
         assert listeners.heard() == []
     finally:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from rlm_sandbox import Limits, Sandbox
-from rlm_sandbox.audit.opening import open_sandbox
+from rlm_sandbox.audit.opening import forget_layers, open_sandbox
 from rlm_sandbox.confine.layers import Layer
 
+WITHOUT = frozenset({Layer.UTS})
 
-def test_it_is_a_sandbox_without_that_layer() -> None:
+
+@pytest.fixture
+def _forgotten() -> Iterator[None]:
+    yield
+    forget_layers("auto", WITHOUT)
+
+
+def test_it_is_a_sandbox_without_that_layer(_forgotten: None) -> None:
     with (
         Sandbox() as whole,
-        open_sandbox(
-            limits=Limits(), functions={}, imports="safe", without=frozenset({Layer.UTS})
-        ) as weak,
+        open_sandbox(limits=Limits(), functions={}, imports="safe", without=WITHOUT) as weak,
     ):
         assert set(whole.layers) - set(weak.layers) == {Layer.UTS} & set(whole.layers)
         assert weak.exec("6 * 7").stdout == "42\n"
