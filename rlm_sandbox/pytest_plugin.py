@@ -19,8 +19,8 @@ Fixtures:
     auditor           runs programs of the corpus and judges them from outside
 
 The marker `sandbox` takes every field of `Limits` and the arguments of `Sandbox` (`functions`,
-`imports`, `isolation`, `packages`). A test that asks for more isolation than the host has fails; with
-`skip_unavailable=True` it is skipped.
+`imports`, `isolation`, `packages`). A test that asks for more isolation than the host has fails;
+with `skip_unavailable=True` it is skipped.
 """
 
 from __future__ import annotations

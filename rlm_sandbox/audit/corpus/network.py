@@ -219,9 +219,13 @@ won(s.getsockname())
     ),
     _program(
         name="interfaces",
-        mechanism="ask the kernel for its network interfaces through any socket",
+        mechanism="ask for the host's network interfaces through the controller's socket",
         aim=Aim.CLAIM,
-        layers=(Layer.SECCOMP, Layer.NET),
+        layers=(Layer.SECCOMP,),
+        alone={
+            Layer.SECCOMP: "that socket was made in the host's network namespace, which answers "
+            "questions about its interfaces; it cannot be used to reach them"
+        },
         code="""
 import fcntl
 for index, name in ((1, b'lo'), (2, b'')):

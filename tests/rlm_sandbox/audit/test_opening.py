@@ -19,7 +19,8 @@ def _forgotten() -> Iterator[None]:
     forget_layers("auto", WITHOUT)
 
 
-def test_it_is_a_sandbox_without_that_layer(_forgotten: None) -> None:
+@pytest.mark.usefixtures("_forgotten")
+def test_it_is_a_sandbox_without_that_layer() -> None:
     with (
         Sandbox() as whole,
         open_sandbox(limits=Limits(), functions={}, imports="safe", without=WITHOUT) as weak,
