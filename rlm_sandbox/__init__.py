@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rlm_sandbox.errors import (
         AnswerLost,
         CheckpointUnavailable,
+        ControllerExhausted,
         IsolationUnavailable,
         NameNotFound,
         PackageUnavailable,
@@ -31,6 +32,7 @@ __all__ = [
     "AnswerLost",
     "Checkpoint",
     "CheckpointUnavailable",
+    "ControllerExhausted",
     "ExecResult",
     "IsolationUnavailable",
     "Limits",

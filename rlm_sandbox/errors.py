@@ -6,6 +6,7 @@
     ├── StartFailed           the zygote or the worker did not come up; nothing has run
     ├── SandboxClosed         the sandbox was closed; open another
     ├── SandboxBusy           another thread is using this sandbox; one step runs at a time
+    ├── ControllerExhausted   this process has no file, thread or memory left for it; try again
     ├── AnswerLost            the worker died over a question; its variables are as before
     ├── CheckpointUnavailable there can be no checkpoint (any more): the message says why
     ├── SessionLost           the worker died and its state with it; open another sandbox
@@ -38,6 +39,10 @@ class SandboxClosed(SandboxError):
 
 class SandboxBusy(SandboxError):
     """A second thread used a sandbox while a step was running in it."""
+
+
+class ControllerExhausted(SandboxError):
+    """The caller's own process has reached a limit of its own; nothing has changed inside."""
 
 
 class AnswerLost(SandboxError):

@@ -109,6 +109,10 @@ class Died(Struct, frozen=True, tag=True):
     session: int
     status: int | None
     """As `os.waitpid` gives it; None where another session process is the one to be told."""
+    cpu_seconds: float = 0.0
+    """All that it has used, as the kernel counts it."""
+    peak_memory: int = 0
+    """Its largest resident set, in bytes."""
 
 
 class Saved(Struct, frozen=True, tag=True):
@@ -151,8 +155,21 @@ class AllowMemory(Struct, frozen=True, tag=True):
     memory: int
 
 
+class AllowCpu(Struct, frozen=True, tag=True):
+    """This session process may use so many seconds of CPU time in all before SIGXCPU ends it.
+
+    A backstop behind the controller, which meters each step: it has no answer.
+    """
+
+    session: int
+    seconds: int
+
+
 class Permit(Struct, frozen=True, tag=True):
-    """This session's step has ended: let its next fork through, once, to sleep as a checkpoint."""
+    """This session's step has ended: let its next fork through, once, to sleep as a checkpoint.
+
+    The session process is stopped as soon as that sleeps, or cannot be: between steps it stands.
+    """
 
     session: int
     checkpoint: int
@@ -173,7 +190,7 @@ class Drop(Struct, frozen=True, tag=True):
     checkpoint: int
 
 
-ForInit = AllowMemory | Permit | Wake | Drop
+ForInit = AllowMemory | AllowCpu | Permit | Wake | Drop
 
 
 # --- controller -> worker ---------------------------------------------------------------------

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from rlm_sandbox.errors import NameNotFound, SessionLost
-from rlm_sandbox.host.keeper import Keeper, Prelude, Text, Variable
+from rlm_sandbox.host.keeper import Keeper
 from rlm_sandbox.host.link import Functions, Terms
+from rlm_sandbox.host.setup import Prelude, Text
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import NAME_CHARS, Spawn, WorkerLimits
@@ -80,7 +81,7 @@ class Sandbox:
 
     def set(self, name: str, value: object) -> None:
         """Give the session a variable of plain data. Raises ValueRefused, SessionLost."""
-        self._keeper.add(Variable(_checked_name(name), value))
+        self._keeper.set(_checked_name(name), value)
 
     def load(self, name: str, text: str) -> None:
         """Give the session a text of any size under a protected name, by file descriptor.

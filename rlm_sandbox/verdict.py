@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import assert_never
 
 from rlm_sandbox.host.link import WorkerGone
@@ -12,6 +13,27 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Done
 from rlm_sandbox.result import ExecResult, Outcome, State
 from rlm_sandbox.session import ProtocolViolation
+
+
+class Remains(Enum):
+    """What is left of the variables after a step."""
+
+    ALL = auto()  # with what the step had done
+    AS_BEFORE = auto()
+    AS_EARLIER = auto()  # the step before this one is undone too: it could not be saved
+    NOTHING = auto()
+
+    @property
+    def state(self) -> State:
+        match self:
+            case Remains.ALL:
+                return State.KEPT
+            case Remains.AS_BEFORE | Remains.AS_EARLIER:
+                return State.RESTORED
+            case Remains.NOTHING:
+                return State.LOST
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True)
@@ -30,15 +52,15 @@ class Evidence:
     host_calls: int
 
 
-def verdict(seen: Evidence, limits: Limits, state: State) -> ExecResult:
-    """The result of the step, after which the session's variables are in this state."""
+def verdict(seen: Evidence, limits: Limits, remains: Remains) -> ExecResult:
+    """The result of the step, after which so much remains of the session's variables."""
     outcome, what = _judge(seen, limits)
-    error = what if outcome in {Outcome.OK, Outcome.ERROR} else f"{what} {_survived(state)}"
+    error = what if outcome in {Outcome.OK, Outcome.ERROR} else f"{what} {_survived(remains)}"
     return ExecResult(
         stdout=seen.stdout + ("...<truncated>" if seen.truncated else ""),
         error=error or None,
         outcome=outcome,
-        state=state,
+        state=remains.state,
         wall_seconds=seen.wall_seconds,
         worker_seconds=seen.worker_seconds,
         cpu_seconds=seen.cpu_seconds,
@@ -88,7 +110,7 @@ def _judge_death(seen: Evidence, limits: Limits) -> tuple[Outcome, str]:
         return Outcome.CRASHED, "Crashed: the worker disappeared."
     if death.out_of_memory:
         return Outcome.MEMORY, _over(Outcome.MEMORY, limits)
-    if death.signal == signal.SIGXCPU:
+    if death.signal == signal.SIGXCPU and seen.cpu_seconds >= limits.cpu_seconds:
         return Outcome.CPU, _over(Outcome.CPU, limits)
     if death.signal:
         name = signal.strsignal(death.signal) or "unknown signal"
@@ -129,13 +151,18 @@ def _over(outcome: Outcome, limits: Limits) -> str:
             return "Cancelled: the caller ended the step."
 
 
-def _survived(state: State) -> str:
-    match state:
-        case State.KEPT:
+def _survived(remains: Remains) -> str:
+    match remains:
+        case Remains.ALL:
             return "Variables are kept, with what the step had done so far."
-        case State.RESTORED:
+        case Remains.AS_BEFORE:
             return "Variables are as they were before this step."
-        case State.LOST:
+        case Remains.AS_EARLIER:
+            return (
+                "Variables are as they were before the step that came before this one: "
+                "that one could not be saved. Look at what you have, and do the rest again."
+            )
+        case Remains.NOTHING:
             return "All variables are lost: define again what you need."
         case _:
-            assert_never(state)
+            assert_never(remains)

@@ -23,6 +23,15 @@ def processes(limits: WorkerLimits) -> int:
     return limits.processes + limits.checkpoints + TRUSTED_PROCESSES
 
 
+def group_memory(limits: WorkerLimits, memory: int) -> int:
+    """What a worker's control group may hold when the code may have `memory` bytes.
+
+    Checkpoints and shared memory are in it. `/tmp` has a limit of its own and gets its place here:
+    a step that fills it must not leave a session in which no step can run.
+    """
+    return memory + INTERPRETER_BYTES + limits.tmp_bytes
+
+
 def memory_limits(memory: int) -> dict[int, int]:
     """The soft limits that stop an allocation beyond `memory` bytes, by resource number."""
     return {
@@ -67,3 +76,13 @@ def allow_memory(pid: int, memory: int) -> None:
             resource.prlimit(pid, number, (allowed, hard))
         except ProcessLookupError:
             return
+
+
+def allow_cpu(pid: int, seconds: int) -> None:
+    """Have SIGXCPU sent to a process once it has used so much CPU time in all."""
+    try:
+        _, hard = resource.prlimit(pid, resource.RLIMIT_CPU)
+        allowed = seconds if hard == resource.RLIM_INFINITY else min(seconds, hard)
+        resource.prlimit(pid, resource.RLIMIT_CPU, (allowed, hard))
+    except ProcessLookupError:
+        return

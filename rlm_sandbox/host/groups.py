@@ -37,7 +37,7 @@ class Groups:
         with self._lock:
             assert self._delegation is not None
             return self._delegation.take(
-                limits.memory + rlimits.INTERPRETER_BYTES, rlimits.processes(limits)
+                rlimits.group_memory(limits, limits.memory), rlimits.processes(limits)
             )
 
     def give_back(self, group: Group) -> None:

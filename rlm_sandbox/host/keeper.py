@@ -2,8 +2,9 @@
 
 Before every step a checkpoint of the session sleeps. When the step destroys its process, whatever
 the way, the checkpoint is woken and is the session from then on. The checkpoint is taken right
-after the step before, while the caller thinks about the next one. Until the first step there is
-nothing to save: a new worker that is set up in the same way is the same.
+after the step before, while the caller thinks about the next one; what the session was given since
+is given again. Until the first step there is nothing to save: a new worker that is set up in the
+same way is the same. If saving failed, an older checkpoint is better than none, and is said to be.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import assert_never
 
+from rlm_sandbox import values
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import (
     AnswerLost,
@@ -25,64 +28,14 @@ from rlm_sandbox.errors import (
     SessionLost,
 )
 from rlm_sandbox.host.link import Link, Terms, WorkerGone
+from rlm_sandbox.host.setup import SetUp, Variable
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import Done, Spawn
-from rlm_sandbox.result import ExecResult, Outcome, State
+from rlm_sandbox.result import ExecResult, Outcome
 from rlm_sandbox.session import ProtocolViolation
-from rlm_sandbox.verdict import Evidence, verdict
+from rlm_sandbox.verdict import Evidence, Remains, verdict
 
 _Ending = Done | WorkerGone | ProtocolViolation
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text under a protected name."""
-
-    name: str
-    text: str = field(repr=False)
-
-    def replaces(self, other: SetUp) -> bool:
-        return isinstance(other, Text | Variable) and other.name == self.name
-
-    def apply(self, link: Link) -> None:
-        data = self.text.encode("utf-8", "surrogatepass")
-        descriptor = os.memfd_create("rlm-text", os.MFD_CLOEXEC)
-        try:
-            _write_all(descriptor, data)
-            link.load(self.name, descriptor, len(data))
-        finally:
-            os.close(descriptor)
-
-
-@dataclass(frozen=True)
-class Prelude:
-    """Trusted source, and the values it is given."""
-
-    source: str
-    values: Mapping[str, object]
-
-    def replaces(self, other: SetUp) -> bool:
-        return self == other
-
-    def apply(self, link: Link) -> None:
-        link.install(self.source, self.values)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A value that the session was given before its first step."""
-
-    name: str
-    value: object = field(repr=False)
-
-    def replaces(self, other: SetUp) -> bool:
-        return isinstance(other, Text | Variable) and other.name == self.name
-
-    def apply(self, link: Link) -> None:
-        link.set(self.name, self.value)
-
-
-SetUp = Text | Prelude | Variable
 
 
 class Keeper:
@@ -100,7 +53,8 @@ class Keeper:
         self._user: int | None = None  # the thread that has the turn
         self._link: Link | None = None
         self._pristine = True  # no step has run: a new worker with the same set-up is the same
-        self._unsaved = True  # the session has changed since its last checkpoint
+        self._since: list[SetUp] = []  # what it was given since its last checkpoint
+        self._untold: str | None = None  # a loss that the caller has not heard of
         self._checkpoints: dict[int, int] = {}  # the caller's: by handle, the number in the worker
         self._handles = 0
         self.closed = False
@@ -115,7 +69,8 @@ class Keeper:
     def _new_worker(self) -> Link:
         """Start a worker and give it what every worker of this sandbox has."""
         link = Link.start(self.breed, self._spawn, self._terms)
-        self._pristine = self._unsaved = True
+        self._pristine = True
+        self._since.clear()
         with self._dropping:
             self._link = link
         if self.closed:  # by another thread, which had no worker to end yet
@@ -136,35 +91,52 @@ class Keeper:
 
     def exec(self, code: str) -> ExecResult:
         with self._taking_turn():
-            link = self._link or self._new_worker()
-            self._save_first(link)
-            started = time.monotonic()
+            link = self._current()
             try:
-                ending = _run(link, code)
+                return self._step(link, code)
             except BaseException:  # Ctrl-C while we waited: the step's end will never be read
-                self._recover(link)
+                self._go_back(link)
                 raise
-            wall = time.monotonic() - started
-            if isinstance(ending, Done):
-                evidence = self._evidence(link, ending, wall)
-                return verdict(evidence, self._terms.limits, self._keep(link))
-            return self._after_the_end(link, ending, wall)
+
+    def _step(self, link: Link, code: str) -> ExecResult:
+        self._save_first(link)
+        started = time.monotonic()
+        ending = _run(link, code)
+        wall = time.monotonic() - started
+        if isinstance(ending, Done):
+            evidence = self._evidence(link, ending, wall)
+            self._pristine = False
+            self._save(link)
+            return verdict(evidence, self._terms.limits, Remains.ALL)
+        return self._after_the_end(link, ending, wall)
 
     def _after_the_end(
         self, link: Link, ending: WorkerGone | ProtocolViolation, wall: float
     ) -> ExecResult:
         """The session process is gone, or must go: what it was, and what is left."""
         evidence = self._evidence(link, ending, wall)
-        unexplained = isinstance(ending, WorkerGone) and evidence.stopped is None
+        died = isinstance(ending, WorkerGone) and evidence.stopped is None
+        if died and link.process.resident_bytes() > 0:  # memory is given back before descriptors
+            evidence = replace(evidence, ending=ProtocolViolation("it closed its channel"))
+            died = False
         worker, number = link.worker, link.process.number
         worker.share()  # so that it can be asked even if the session is lost
         try:
             # First wake the checkpoint: a dead process that held much takes a while to be gone.
-            state = self._recover(link)
-            death = worker.death(number) if unexplained else None
+            remains = self._recover(link)
+            death = worker.death(number) if died else None
         finally:
             worker.release()
-        return verdict(replace(evidence, death=death), self._terms.limits, state)
+        if death is not None:
+            assert link.guard is not None
+            used = death.cpu_seconds - link.guard.cpu_before
+            evidence = replace(
+                evidence,
+                death=death,
+                cpu_seconds=max(evidence.cpu_seconds, used),
+                peak_memory=max(evidence.peak_memory, death.peak_memory),
+            )
+        return verdict(evidence, self._terms.limits, remains)
 
     def _evidence(self, link: Link, ending: _Ending, wall: float) -> Evidence:
         guard, step, process = link.guard, link.session.step, link.process
@@ -184,55 +156,92 @@ class Keeper:
             host_calls=step.calls,
         )
 
-    def _keep(self, link: Link) -> State:
-        """A step has ended well: save what it left, while the caller thinks."""
-        self._pristine, self._unsaved = False, True
-        if self._saves:
-            with suppress(WorkerGone):  # it ended right after: the next step finds out
-                link.save()
-                self._unsaved = False
-        return State.KEPT
+    # --- what is saved, and what is left --------------------------------------------------------
+
+    def _save(self, link: Link) -> None:
+        """Save what a step has left, while the caller thinks. Between steps the process stands."""
+        if not self._saves:
+            link.rest()
+            return
+        with suppress(WorkerGone):  # it ended right after: the next step finds out
+            link.save()
+            self._since.clear()
 
     def _save_first(self, link: Link) -> None:
         """Have a checkpoint of the session as it is now, if there is anything to lose."""
         if self._pristine or not self._saves:
             return
-        with suppress(WorkerGone):  # the step finds out
-            if self._unsaved:
-                link.save()
-                self._unsaved = False
+        link.settle()
+        if link.outdated or not link.restorable:
+            self._save(link)
             link.settle()
 
-    def _recover(self, link: Link) -> State:
+    def _recover(self, link: Link) -> Remains:
         """The session process is lost: go back to the state before the step, if it was saved."""
-        if self.closed:
+        if not self.closed and self._pristine:
             self._drop()
-            return State.LOST
-        if self._pristine:
+            return Remains.AS_BEFORE
+        with suppress(WorkerGone):
+            link.settle()
+        remains = Remains.AS_EARLIER if link.outdated else Remains.AS_BEFORE
+        checkpoint = None if self.closed else link.detach()
+        if checkpoint is None or not self._replace(link, checkpoint):
             self._drop()
-            return State.RESTORED
-        checkpoint = None if self._unsaved else link.detach()
-        return State.RESTORED if self._replace(link, checkpoint) else State.LOST
+            return Remains.NOTHING
+        return remains
 
-    def _replace(self, link: Link, checkpoint: int | None) -> bool:
-        """Go on with a checkpoint in place of this process; without it the session is lost."""
-        revived = None if checkpoint is None else link.revive(checkpoint, replace=True)
+    def _replace(self, link: Link, checkpoint: int) -> bool:
+        """Go on with a checkpoint in place of this process."""
+        try:
+            revived = link.revive(checkpoint, replace=True)
+        except OSError:  # this process is out of descriptors, although three have become free
+            revived = None
         if revived is None:
-            self._drop()
             return False
         with self._dropping:
             self._link = revived
         self._pristine = False
-        self._keep(revived)
+        try:
+            for item in self._since:
+                item.apply(revived)
+        except (WorkerGone, ProtocolViolation, SandboxError):
+            return False
+        self._save(revived)
         return True
+
+    def _go_back(self, link: Link) -> None:
+        """After an exception that came at any moment: leave nothing half done."""
+        if self._link is link and link.idle:
+            return
+        remains = Remains.NOTHING
+        try:
+            if self._link is link:
+                remains = self._recover(link)
+            elif self._link is not None:  # it is the one that was about to take over
+                remains = Remains.AS_BEFORE if self._link.idle else Remains.NOTHING
+        finally:
+            if remains is Remains.NOTHING:
+                self._drop()
+            self._untold = _UNTOLD[remains]
+
+    def _current(self) -> Link:
+        """The link, or a new one. Raises SessionLost once if the session was lost untold."""
+        untold, self._untold = self._untold, None
+        if untold is not None:
+            raise SessionLost(untold)
+        return self._link or self._new_worker()
 
     # --- between steps --------------------------------------------------------------------------
 
+    def set(self, name: str, value: object) -> None:
+        """Give the session a variable. Raises ValueRefused."""
+        self.add(Variable(name, values.encode_capped(value, self._terms.limits.value_bytes)))
+
     def add(self, item: SetUp) -> None:
-        """Apply something now, and again to every worker that replaces this one."""
+        """Apply something now, and again to every process that replaces this one without it."""
         with self.asking() as link:
-            self._unsaved = True
             item.apply(link)
+            self._since = [other for other in self._since if not item.replaces(other)] + [item]
             if self._pristine or not isinstance(item, Variable):
                 self._setup = [other for other in self._setup if not item.replaces(other)] + [item]
 
@@ -240,23 +249,36 @@ class Keeper:
     def asking(self) -> Generator[Link]:
         """The link, for a question between steps. Raises AnswerLost or SessionLost."""
         with self._taking_turn():
-            link = self._link or self._new_worker()
+            link = self._current()
             try:
                 yield link
             except (WorkerGone, ProtocolViolation) as error:
-                if self._recover(link) is State.RESTORED:
-                    raise AnswerLost(
-                        f"the worker died while it answered ({error}); its variables are as before"
-                    ) from None
-                raise SessionLost(
-                    f"the worker was lost while it answered ({error}); the next use starts empty"
-                ) from None
+                self._lament(self._recover(link), error)
             except SandboxError:
                 raise
             except BaseException:
-                if not link.idle:
-                    self._recover(link)
+                self._go_back(link)
                 raise
+
+    @staticmethod
+    def _lament(remains: Remains, error: Exception) -> None:
+        """Say what is left after a process died over a question."""
+        match remains:
+            case Remains.ALL | Remains.AS_BEFORE:
+                raise AnswerLost(
+                    f"the worker died while it answered ({error}); its variables are as before"
+                ) from None
+            case Remains.AS_EARLIER:
+                raise AnswerLost(
+                    f"the worker died while it answered ({error}); its variables are as they were "
+                    "before the last step, which could not be saved"
+                ) from None
+            case Remains.NOTHING:
+                raise SessionLost(
+                    f"the worker was lost while it answered ({error}); the next use starts empty"
+                ) from None
+            case _:
+                assert_never(remains)
 
     # --- the caller's checkpoints ---------------------------------------------------------------
 
@@ -277,13 +299,24 @@ class Keeper:
                 raise CheckpointUnavailable(
                     "this checkpoint is gone: it was closed, or its worker was lost"
                 )
-            if (last := link.detach()) is not None:
-                link.worker.drop(last)
-            del self._checkpoints[handle]
-            if not self._replace(link, number):
-                raise CheckpointUnavailable("this checkpoint could not be woken; the state is lost")
-            assert self._link is not None
-            self._checkpoints[handle] = self._saved_now(self._link)
+            try:
+                self._go_to(link, handle, number)
+            except BaseException:
+                self._drop()
+                raise
+
+    def _go_to(self, link: Link, handle: int, number: int) -> None:
+        """Wake a checkpoint of the caller's, and save it again: waking it has used it up."""
+        if (last := link.detach()) is not None:
+            link.worker.drop(last)
+        del self._checkpoints[handle]
+        self._since.clear()
+        if not self._replace(link, number):
+            raise CheckpointUnavailable(
+                "this checkpoint could not be woken; the session is lost, the next use starts empty"
+            )
+        assert self._link is not None
+        self._checkpoints[handle] = self._saved_now(self._link)
 
     def forget(self, handle: int) -> None:
         """Free a checkpoint."""
@@ -296,9 +329,15 @@ class Keeper:
         """A keeper of an independent session that goes on from here."""
         with self.asking() as link:
             number = self._saved_now(link)
-            revived = link.revive(number, replace=False)
+            revived, reason = None, "it is gone"
+            try:
+                revived = link.revive(number, replace=False)
+            except OSError as error:
+                reason = str(error)
             if revived is None:
-                raise CheckpointUnavailable("the fork could not be woken")
+                link.worker.drop(number)
+                raise CheckpointUnavailable(f"the fork could not be woken: {reason}")
+            revived.rest()
             twin = Keeper(self.breed, self._spawn, self._terms)
             twin._setup = list(self._setup)
             twin._link = revived
@@ -318,9 +357,10 @@ class Keeper:
                 "allows: close one first"
             )
         link.save()
+        self._since.clear()
+        self._pristine = False
         failure = link.settle()
-        number = link.detach()
-        self._pristine, self._unsaved = False, True
+        number = link.detach() if failure is None else None
         if number is None:
             raise CheckpointUnavailable(f"the session could not be saved: {failure}")
         return number
@@ -337,8 +377,8 @@ class Keeper:
             raise SandboxBusy(
                 "this sandbox is in use: it runs one step at a time. Use a sandbox for each thread."
             )
-        self._user = threading.get_ident()
         try:
+            self._user = threading.get_ident()
             yield
         finally:
             self._user = None
@@ -381,7 +421,15 @@ def _run(link: Link, code: str) -> _Ending:
         return ending
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # one write(2) moves 2 GiB at most
-        rest = rest[os.write(descriptor, rest) :]
+_UNTOLD = {
+    Remains.ALL: None,
+    Remains.AS_BEFORE: None,
+    Remains.AS_EARLIER: (
+        "a use of this sandbox was interrupted while the step before was being saved: the "
+        "variables are as they were before that step"
+    ),
+    Remains.NOTHING: (
+        "a use of this sandbox was interrupted at a moment that lost its variables; the next use "
+        "starts empty"
+    ),
+}

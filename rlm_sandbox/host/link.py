@@ -2,14 +2,19 @@
 
 The thread that runs a step reads the worker's socket itself and, as long as the worker has no
 second thread, also runs its host calls: no thread switch on the way. Other calls get a thread each.
+
+A session process runs only while the controller waits for it. Between steps it is stopped, with
+whatever threads its code has left: by the init once a checkpoint sleeps, else from here.
 """
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +23,7 @@ from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
 from rlm_sandbox.host.process import SessionProcess
-from rlm_sandbox.host.watch import WATCH, Guard, Rest, end
+from rlm_sandbox.host.watch import WATCH, Guard, end
 from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.host.zygote import Breed
 from rlm_sandbox.limits import Limits
@@ -61,8 +66,16 @@ from rlm_sandbox.session import (
 RECEIVE_BYTES = 64 * 1024
 LARGEST_RECEIVE = 4 * 1024 * 1024
 START_SECONDS = 30.0
+WAKE_SECONDS = 5.0
+"""How long a woken checkpoint may take to say so: code may have changed what it does then."""
 ANSWER_SECONDS = 60.0
 """How long a Get, Set, Load, Install or Describe may take: a value's own code may run in it."""
+
+CPU_SLACK_SECONDS = 1.0
+"""The controller meters CPU time; the rlimit behind it must not be the first."""
+
+CPU_LEAP = 2
+"""So many steps' CPU time is allowed at once: moving the rlimit takes a message."""
 
 TEXT_GROWTH = 4
 """A byte of UTF-8 takes at most so many bytes once decoded, at the widest character in the text."""
@@ -120,10 +133,12 @@ class Link:
         self._sending = threading.Lock()  # held while a frame leaves; taken before _state
         self.session = Session(terms.limits, len(terms.functions), steps)
         self.guard: Guard | None = None
-        self._rest = Rest(process)
         self._saving: int | None = None  # a checkpoint that has been asked for
         self._saved: int | None = None  # the last one that is there
-        self._expect(Ready, START_SECONDS)
+        self._outdated = False  # saving has failed since
+        self._torn = False  # it is not known whether the worker was told to save
+        self._cpu_allowed = 0  # CPU seconds of the process's life, by its rlimit
+        self._expect(Ready, WAKE_SECONDS if steps or base else START_SECONDS)
         self._base = base or MemoryBase(process.resident_bytes())
 
     @classmethod
@@ -142,7 +157,6 @@ class Link:
 
     def close(self) -> None:
         """End the session process, and the worker with the last one."""
-        self._rest.finish()
         self.process.kill()
         if self._saved is not None:
             self.worker.drop(self._saved)
@@ -151,26 +165,38 @@ class Link:
     # --- checkpoints ----------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Have the session, as it is now, forked into a checkpoint; does not wait for it."""
+        """Have the session, as it is now, forked into a checkpoint; does not wait for it.
+
+        The session process stands still from then on.
+        """
         self.settle()
+        self._torn = True
         self._saving = self.worker.permit(self.process, replaces=self._saved)
+        self.process.go_on()
         self._send(Save())
-        self._rest.begin()
+        self._torn = False
 
     def settle(self) -> str | None:
         """Wait until the checkpoint asked for sleeps; else returns why there is none."""
         if self._saving is None:
             return None
-        self._rest.finish()
         failure = self.worker.saved(self._saving)
-        if failure is None:
+        self._outdated = failure is not None
+        if not self._outdated:
             self._saved = self._saving
-        elif self._saved is not None:  # an older state than the one before the next step
-            self.worker.drop(self._saved)
-            self._saved = None
+        self.worker.forget_saved(self._saving)
         self._saving = None
-        self._rest.begin()
         return failure
+
+    @property
+    def restorable(self) -> bool:
+        """True if there is a checkpoint, or one has been asked for."""
+        return self._saved is not None or self._saving is not None
+
+    @property
+    def outdated(self) -> bool:
+        """True if the last checkpoint holds an older state: saving has failed since."""
+        return self._outdated
 
     def detach(self) -> int | None:
         """Give the last checkpoint out of hand: it is not replaced by the next one, nor dropped."""
@@ -178,20 +204,18 @@ class Link:
         number, self._saved = self._saved, None
         return number
 
-    @property
-    def restorable(self) -> bool:
-        return self._saved is not None
-
-    def restore(self) -> Link | None:
-        """The session as its last checkpoint has it, in place of this one; None if that failed."""
-        number = self.detach()
-        return None if number is None else self.revive(number, replace=True)
+    def rest(self) -> None:
+        """Have the session process stand still until it is asked for something."""
+        self.process.pause()
 
     def revive(self, checkpoint: int, *, replace: bool) -> Link | None:
-        """Let a checkpoint go on, in place of this session process or beside it."""
+        """Let a checkpoint go on, in place of this session process or beside it.
+
+        None if that failed. Raises OSError if this process has no descriptors left for it.
+        """
         if replace:
-            self._rest.finish()
             self.process.kill()
+            self.process.close()  # which leaves descriptors enough for the one that replaces it
         process = self.worker.wake(checkpoint)
         if process is None:
             return None
@@ -201,22 +225,28 @@ class Link:
                 self.worker, process, self._terms, steps=self.session.steps, base=self._base
             )
         except (WorkerGone, ProtocolViolation):
-            _close(self.worker, process)
+            _end(self.worker, process)
             return None
+        except BaseException:
+            _end(self.worker, process)
+            raise
         if replace:
-            _close(self.worker, self.process)
+            self.worker.release()
         return link
 
     # --- steps ----------------------------------------------------------------------------------
 
     def run(self, code: str) -> Done:
         """Run a step to its end. Raises WorkerGone or ProtocolViolation; `guard` says why."""
+        WATCH.start()
         now = time.monotonic()
         step = self.session.begin_step(now)
         memory = self._base.total + self._limits.memory
         self.guard = guard = Guard(self.process, step, self._limits, memory, self._terms.deadline)
         WATCH.add(guard)
         try:
+            self._allow_cpu(guard.cpu_before)
+            self.process.go_on()
             self._send(Exec(step.number, code))
             while True:
                 event = self._receive()
@@ -229,16 +259,26 @@ class Link:
                         return done
         finally:
             WATCH.remove(guard)
-            self._rest.begin()
+
+    def _allow_cpu(self, used: float) -> None:
+        """Keep the rlimit above what this step may use; it is moved seldom, in leaps."""
+        step = self._limits.cpu_seconds + CPU_SLACK_SECONDS
+        if used + step > self._cpu_allowed:
+            self._cpu_allowed = math.ceil(used + CPU_LEAP * step)
+            self.worker.allow_cpu(self.process, self._cpu_allowed)
 
     def _serve(self, call: Call) -> None:
         step = self.session.step
         if call.alone:
             self._reply(step, self._result(call))
         else:
-            threading.Thread(
+            aside = threading.Thread(
                 target=self._serve_aside, args=(step, call), name="rlm-host-call", daemon=True
-            ).start()
+            )
+            try:
+                aside.start()
+            except RuntimeError as error:  # this process may have no more threads
+                self._reply(step, _raising(call, error))
 
     def _serve_aside(self, step: Step, call: Call) -> None:
         try:
@@ -277,7 +317,10 @@ class Link:
         return values.decode_untrusted(answer, self._limits.value_bytes)
 
     def set(self, name: str, value: object) -> None:
-        encoded = values.encode_capped(value, self._limits.value_bytes)
+        self.give(name, values.encode_capped(value, self._limits.value_bytes))
+
+    def give(self, name: str, encoded: bytes) -> None:
+        """Set a variable to a value that is encoded already."""
         self._ask(Set(self.session.begin_request(), name, encoded))
 
     def describe(self) -> object:
@@ -292,29 +335,37 @@ class Link:
         """Give the worker a text as the file behind `descriptor`, of `size` bytes of UTF-8."""
         most = TEXT_GROWTH * size
         held = self._base.contexts
-        self.worker.allow_memory(self.process, self._limits.memory + held + most + size)
-        before = self.process.resident_bytes()
-        number = self.session.begin_request()
-        self._send(Load(number, name, size))
-        if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
-            self._check(attend)
-        try:
-            socket.send_fds(self._socket, [b"\0"], [descriptor])
-        except OSError as error:
-            raise WorkerGone(str(error)) from None
-        self._check(self._expect(Answer, ANSWER_SECONDS))
-        grown = max(self.process.resident_bytes() - before, 0)
+        with self._asked():
+            self.worker.allow_memory(self.process, self._limits.memory + held + most + size)
+            before = self.process.resident_bytes()
+            number = self.session.begin_request()
+            self._send(Load(number, name, size))
+            if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
+                self._check(attend)
+            try:
+                socket.send_fds(self._socket, [b"\0"], [descriptor])
+            except OSError as error:
+                raise WorkerGone(str(error)) from None
+            self._check(self._expect(Answer, ANSWER_SECONDS))
+            grown = max(self.process.resident_bytes() - before, 0)
         self._base = MemoryBase(self._base.idle, held + min(grown, most))
         self.worker.allow_memory(self.process, self._limits.memory + self._base.contexts)
-        self._rest.begin()
 
     def _ask(self, request: Get | Set | Describe | Install) -> bytes:
-        self._socket.settimeout(ANSWER_SECONDS)  # it may be one that never reads
-        try:
+        with self._asked():
+            self._socket.settimeout(ANSWER_SECONDS)  # it may be one that never reads
             self._send(request)
             return self._check(self._expect(Answer, ANSWER_SECONDS))
+
+    @contextmanager
+    def _asked(self) -> Generator[None]:
+        """The session process goes on for the time of a question."""
+        self.settle()
+        self.process.go_on()
+        try:
+            yield
         finally:
-            self._rest.begin()
+            self.rest()
 
     @staticmethod
     def _check(reply: Ready | Attend | Answer | Refusal) -> bytes:
@@ -351,7 +402,6 @@ class Link:
 
     def _send(self, message: ForWorker) -> None:
         data = frame(encode(message))
-        self._rest.finish()
         try:
             with self._sending:
                 self._socket.sendall(data)
@@ -381,12 +431,18 @@ class Link:
 
     @property
     def idle(self) -> bool:
-        return self.session.phase is Phase.IDLE
+        """True between steps, when nothing is half done."""
+        return self.session.phase is Phase.IDLE and not self._torn
 
 
 def _close(worker: Worker, process: SessionProcess) -> None:
     process.close()
     worker.release()
+
+
+def _end(worker: Worker, process: SessionProcess) -> None:
+    process.kill()
+    _close(worker, process)
 
 
 def _seconds_left(deadline: float) -> float:

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ class Death:
     exit_code: int
     out_of_memory: bool = False
     """The kernel killed it because the worker's control group held too much."""
+    cpu_seconds: float = 0.0
+    """All that it had used in its life, as the kernel counts it."""
+    peak_memory: int = 0
+    """Its largest resident set, in bytes."""
 
 
 class ProcessGone(Exception):
@@ -42,12 +47,16 @@ class SessionProcess:
         self.socket = sock
         self._pidfd = pidfd
         self._statm = -1
+        self._closing = threading.Lock()  # another thread may signal it just then
         try:
             self.pid = _pid_of(pidfd)
             self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, ProcessGone):
             self.close()
             raise ProcessGone from None
+        except BaseException:
+            self.close()
+            raise
         self._cpu_clock = (~self.pid << 3) | _PROCESS_CPU_CLOCK  # as clock_getcpuclockid(3) does
 
     def cpu_seconds(self) -> float:
@@ -81,7 +90,7 @@ class SessionProcess:
         self._signal(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Stop it where it is, until it is told to go on."""
+        """Stop it where it is, with all its threads, until it is told to go on."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -89,8 +98,9 @@ class SessionProcess:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-            signal.pidfd_send_signal(self._pidfd, number)
+        with self._closing, contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            if self._pidfd >= 0:
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def hang_up(self) -> None:
         """End the talk on its socket, whoever holds the other side; what came can be read."""
@@ -101,17 +111,21 @@ class SessionProcess:
         """Give back the socket and the descriptors; the process sees the end of its socket."""
         self.hang_up()
         self.socket.close()
-        for descriptor in (self._pidfd, self._statm):
+        with self._closing:
+            descriptors = (self._pidfd, self._statm)
+            self._pidfd = self._statm = -1
+        for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
-        self._pidfd = self._statm = -1
 
 
-def death_of(status: int, *, out_of_memory: bool) -> Death:
-    """What a status of `os.waitpid` says."""
+def death_of(
+    status: int, *, out_of_memory: bool, cpu_seconds: float = 0.0, peak_memory: int = 0
+) -> Death:
+    """What a status of `os.waitpid` says, with what the kernel measured."""
     code = os.waitstatus_to_exitcode(status)
     killed = -code == signal.SIGKILL
-    return Death(max(-code, 0), max(code, 0), out_of_memory=killed and out_of_memory)
+    return Death(max(-code, 0), max(code, 0), killed and out_of_memory, cpu_seconds, peak_memory)
 
 
 def _pid_of(pidfd: int) -> int:

@@ -4,17 +4,16 @@ One thread for the whole process looks at every running step: first when its tim
 TICK_SECONDS for what it uses. A step that is over its wall-clock limit is interrupted, so that its
 partial work is kept, and killed if it has not ended GRACE_SECONDS later. CPU time and the
 session's deadline are treated alike; for memory it is killed at once: there may be none left to
-answer with. Between steps it sees to it that a session rests: threads that code has left behind
-are paused when they go on working.
+answer with. Between steps there is nothing to watch: the session process stands still.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
 
+from rlm_sandbox.errors import ControllerExhausted
 from rlm_sandbox.host.process import SessionProcess
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.result import Outcome
@@ -28,12 +27,6 @@ GRACE_SECONDS = 0.1
 
 IDLE_SECONDS = 0.5
 """The thread stays awake for so long after the last step, so that fast steps need not wake it."""
-
-REST_SECONDS = 0.25
-"""How often sessions at rest are looked at."""
-
-REST_CPU_SECONDS = 0.5
-"""What a session at rest may use: the fork of a large checkpoint takes some of it."""
 
 
 class Guard:
@@ -53,8 +46,9 @@ class Guard:
         self._memory = memory
         self._deadline = deadline
         self._cpu_seen = 0.0
-        self._cpu_before = 0.0
-        self._cpu_before = self._process_cpu()
+        self.cpu_before = 0.0
+        """CPU seconds of the process's earlier steps."""
+        self.cpu_before = self._process_cpu()
         self._kill_at: float | None = None
         self._lock = threading.Lock()
         self._over = False
@@ -64,7 +58,7 @@ class Guard:
 
     def cpu_seconds(self) -> float:
         """What the step has used so far; what was seen last when the worker is gone."""
-        self._cpu_seen = max(self._cpu_seen, self._process_cpu() - self._cpu_before)
+        self._cpu_seen = max(self._cpu_seen, self._process_cpu() - self.cpu_before)
         return self._cpu_seen
 
     def _process_cpu(self) -> float:
@@ -113,40 +107,6 @@ class Guard:
         self._kill_at = time.monotonic() + (0.0 if kill else GRACE_SECONDS)
 
 
-class Rest:
-    """A session process between steps: what its code has left there may not work on for ever."""
-
-    def __init__(self, process: SessionProcess) -> None:
-        self._process = process
-        self._lock = threading.Lock()
-        self._cpu_before: float | None = None  # None: it is not at rest
-        self._paused = False
-
-    def begin(self) -> None:
-        """Nothing is asked of the process any more."""
-        with self._lock, contextlib.suppress(OSError):  # it has ended: there is nothing to watch
-            self._cpu_before = self._process.cpu_seconds()
-        WATCH.rests.add(self)
-
-    def finish(self) -> None:
-        """Something is going to be asked of it, or it is to be closed."""
-        WATCH.rests.discard(self)
-        with self._lock:
-            self._cpu_before = None
-            if self._paused:
-                self._paused = False
-                self._process.go_on()
-
-    def look(self) -> None:
-        """Pause the process if it has worked for longer than an idle interpreter may."""
-        with self._lock, contextlib.suppress(OSError):
-            if self._cpu_before is None or self._paused:
-                return
-            if self._process.cpu_seconds() - self._cpu_before > REST_CPU_SECONDS:
-                self._process.pause()
-                self._paused = True
-
-
 def end(process: SessionProcess) -> None:
     """Kill a session process, and have whoever reads its socket see the end of it."""
     process.kill()
@@ -158,27 +118,32 @@ class Watch:
 
     def __init__(self) -> None:
         self._guards: set[Guard] = set()
-        self.rests: set[Rest] = set()
         self._awake = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def add(self, guard: Guard) -> None:
+        self.start()
         self._guards.add(guard)
         if not self._awake.is_set():
             self._awake.set()
-        if self._thread is None or not self._thread.is_alive():
-            self._start()
 
     def remove(self, guard: Guard) -> None:
         guard.finish()
         self._guards.discard(guard)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Have the thread there before anything is added. Raises ControllerExhausted."""
+        if self._thread is not None and self._thread.is_alive():
+            return
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="rlm-watch", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="rlm-watch", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise ControllerExhausted(f"no step can be watched: {error}") from None
+                self._thread = thread
 
     def _run(self) -> None:
         last_busy = time.monotonic()
@@ -189,11 +154,9 @@ class Watch:
                 last_busy = now
             elif now - last_busy > IDLE_SECONDS:
                 self._awake.clear()
-                for rest in self.rests.copy():
-                    rest.look()
-                # looked at again: one may have come before the clear
-                if self._guards or self._awake.wait(REST_SECONDS if self.rests else None):
-                    last_busy = time.monotonic()
+                if not self._guards:  # looked at again: one may have come before the clear
+                    self._awake.wait()
+                last_busy = time.monotonic()
                 continue
             next_look = min((guard.look(now) for guard in guards), default=now + TICK_SECONDS)
             time.sleep(max(next_look - time.monotonic(), 0.0002))

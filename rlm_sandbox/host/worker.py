@@ -7,6 +7,7 @@ a session process itself; all of them live behind the same wall and end with the
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -26,6 +27,7 @@ from rlm_sandbox.host.process import Death, ProcessGone, SessionProcess, death_o
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
+    AllowCpu,
     Allowed,
     AllowMemory,
     Born,
@@ -52,6 +54,9 @@ ANSWER_SECONDS = 10.0
 
 CONTROL_BYTES = 16 * 1024
 
+HEARD_KEPT = 200
+"""Messages of the init that nobody has asked for yet."""
+
 _Heard = tuple[FromInit, list[int]]
 
 
@@ -60,8 +65,6 @@ class Worker:
 
     def __init__(self, breed: Breed, spawn: Spawn) -> None:
         """Raises StartFailed."""
-        self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours, theirs = socket.socketpair()
         self._listening = threading.Lock()
         self._heard: dict[tuple[type, int], _Heard] = {}
         self._sessions = self._checkpoints = FIRST_SESSION
@@ -69,13 +72,21 @@ class Worker:
         self._init = -1
         self._group: Group | None = None
         self._oom_kills = 0
+        self._limits = spawn.limits
+        self._control, control = _socket_pair(socket.SOCK_SEQPACKET)
+        ours = None
         try:
-            with control, theirs:
-                NURSERY.spawn(breed, self._in_group(breed, spawn), control, theirs)
+            with control:
+                ours, theirs = _socket_pair(socket.SOCK_STREAM)
+                with theirs:
+                    NURSERY.spawn(breed, self._in_group(breed, spawn), control, theirs)
             self.first = self._await_birth(ours)
-        except BaseException:
-            ours.close()
+        except BaseException as error:
+            if ours is not None:
+                ours.close()
             self._end()
+            if isinstance(error, OSError):
+                raise StartFailed(f"the worker cannot be started: {_explained(error)}") from None
             raise
 
     def _in_group(self, breed: Breed, spawn: Spawn) -> Spawn:
@@ -118,9 +129,13 @@ class Worker:
         Its init does it: where the worker has a user id of its own, even root may be refused.
         """
         if self._group is not None:
-            self._group.limit_memory(memory + rlimits.INTERPRETER_BYTES)
+            self._group.limit_memory(rlimits.group_memory(self._limits, memory))
         if self._ask(AllowMemory(process.number, memory)):
             self._answer(Allowed, process.number)
+
+    def allow_cpu(self, process: SessionProcess, seconds: int) -> None:
+        """Have a session process ended once it has used so many CPU seconds in all: a backstop."""
+        self._ask(AllowCpu(process.number, seconds))
 
     def permit(self, process: SessionProcess, *, replaces: int | None) -> int:
         """Let this process, whose step has ended, fork a checkpoint; returns its number."""
@@ -144,22 +159,33 @@ class Worker:
             return "it did not come to rest"
         return answer[0].failure
 
+    def forget_saved(self, checkpoint: int) -> None:
+        """What `saved` has said is known: until then it can be asked again."""
+        with self._listening:
+            self._heard.pop((Saved, checkpoint), None)
+
     def wake(self, checkpoint: int) -> SessionProcess | None:
-        """Let a checkpoint go on as a session process; None if it is not there any more."""
+        """Let a checkpoint go on as a session process; None if it is not there any more.
+
+        Raises OSError if this process has no descriptors left for it.
+        """
         with self._listening:
             self._sessions += 1
             number = self._sessions
         ours, theirs = socket.socketpair()
-        with theirs:
-            asked = self._ask(Wake(checkpoint, number), [theirs.fileno()])
-        answer = self._answer(Woken, number) if asked else None
-        if answer is None or not answer[1]:
-            ours.close()
-            return None
         try:
+            with theirs:
+                asked = self._ask(Wake(checkpoint, number), [theirs.fileno()])
+            answer = self._answer(Woken, number) if asked else None
+            if answer is None or not answer[1]:
+                ours.close()
+                return None
             return SessionProcess(number, answer[1][0], ours)
         except ProcessGone:
             return None
+        except BaseException:
+            ours.close()
+            raise
 
     def drop(self, checkpoint: int) -> None:
         """End a checkpoint."""
@@ -168,9 +194,15 @@ class Worker:
     def death(self, session: int) -> Death | None:
         """How a session process ended, or None if its init does not know."""
         answer = self._answer(Died, session)
-        if answer is None or not isinstance(answer[0], Died) or answer[0].status is None:
+        died = answer[0] if answer is not None else None
+        if not isinstance(died, Died) or died.status is None:
             return None
-        return death_of(answer[0].status, out_of_memory=self._ran_out_of_memory())
+        return death_of(
+            died.status,
+            out_of_memory=self._ran_out_of_memory(),
+            cpu_seconds=died.cpu_seconds,
+            peak_memory=died.peak_memory,
+        )
 
     def _ran_out_of_memory(self) -> bool:
         """True if the kernel has killed for memory since this was asked last."""
@@ -203,8 +235,14 @@ class Worker:
                     heard = self._receive()
                 except OSError:
                     return None
-                self._heard[_subject(heard[0])] = heard
-            return self._heard.pop(wanted)
+                self._keep(heard)
+            return self._heard[wanted] if kind is Saved else self._heard.pop(wanted)
+
+    def _keep(self, heard: _Heard) -> None:
+        """Until it is asked for; not for ever, since nobody asks how a killed process died."""
+        self._heard[_subject(heard[0])] = heard
+        if len(self._heard) > HEARD_KEPT:
+            _close_all(self._heard.pop(next(iter(self._heard)))[1])
 
     def _receive(self) -> _Heard:
         data, descriptors, _, _ = socket.recv_fds(self._control, CONTROL_BYTES, 2)
@@ -229,16 +267,18 @@ class Worker:
 
     def _end(self) -> None:
         self._control.close()  # which tells the init to kill what it has and to leave
-        if self._init >= 0:
-            if not _gone(self._init, END_SECONDS):
-                signal.pidfd_send_signal(self._init, signal.SIGKILL)
-            os.close(self._init)
-            self._init = -1
-        for _, descriptors in self._heard.values():
-            _close_all(descriptors)
-        if self._group is not None:
-            GROUPS.give_back(self._group)
-            self._group = None
+        init, self._init = self._init, -1
+        try:
+            if init >= 0 and not _gone(init, END_SECONDS):
+                signal.pidfd_send_signal(init, signal.SIGKILL)
+        finally:  # even when Ctrl-C comes in the wait
+            if init >= 0:
+                os.close(init)
+            while self._heard:
+                _close_all(self._heard.popitem()[1][1])
+            if self._group is not None:
+                GROUPS.give_back(self._group)
+                self._group = None
 
 
 def _subject(message: FromInit) -> tuple[type, int]:
@@ -250,6 +290,20 @@ def _subject(message: FromInit) -> tuple[type, int]:
             return Saved, number
         case _:
             return type(message), 0
+
+
+def _socket_pair(kind: socket.SocketKind) -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair(socket.AF_UNIX, kind)
+    except OSError as error:
+        raise StartFailed(f"the worker cannot be started: {_explained(error)}") from None
+
+
+def _explained(error: OSError) -> str:
+    """The error, and what helps."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return f"{error.strerror} in this process: raise `ulimit -n`"
+    return str(error)
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

@@ -12,13 +12,13 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from rlm_sandbox.confine import lockdown, privileges, rlimits, selftest
 from rlm_sandbox.confine.lockdown import Layer, Wall
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
+    AllowCpu,
     Allowed,
     AllowMemory,
     Born,
@@ -34,7 +34,7 @@ from rlm_sandbox.protocol import (
     decode_for_init,
     encode,
 )
-from rlm_sandbox.worker.gate import Asleep, Awake, Gate
+from rlm_sandbox.worker.gate import Asleep, Awake, Gate, Lost, News, Process
 from rlm_sandbox.worker.serve import serve
 
 CONTROL_BYTES = 1024
@@ -53,8 +53,10 @@ def run(wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket
     except Exception as error:  # noqa: BLE001 - whatever it is, the controller must hear of it
         _tell(control, _failure(error))
     finally:
-        _end_children(all_processes=wall.has(Layer.PID))
-        os._exit(0)
+        try:
+            _end_children(wall)
+        finally:  # or this process would go on as the zygote that it was forked from
+            os._exit(0)
 
 
 class _Init:
@@ -65,7 +67,7 @@ class _Init:
         self._spawn = spawn
         self._control = control
         self._gate: Gate | None = None
-        self._sessions: dict[int, int] = {}  # session -> process id
+        self._sessions: dict[int, Process] = {}
         self._watched: dict[int, int] = {}  # pidfd -> session
         self._poll = select.poll()
 
@@ -78,9 +80,9 @@ class _Init:
         theirs.close()
         session.close()
         pidfd = os.pidfd_open(child)
-        self._watch(FIRST_SESSION, child, pidfd)
+        self._watch(FIRST_SESSION, Process(child, pidfd))
         if self._wall.has(Layer.GATE):
-            self._gate = _receive_gate(ours, self._sessions)
+            self._gate = _receive_gate(ours, self._sessions, self._poll)
         ours.close()
         own = os.pidfd_open(os.getpid())
         socket.send_fds(self._control, [encode(Born())], [own, pidfd])
@@ -99,31 +101,45 @@ class _Init:
         finally:
             os._exit(1)
 
-    def _watch(self, session: int, pid: int, pidfd: int) -> None:
-        self._sessions[session] = pid
-        self._watched[pidfd] = session
-        self._poll.register(pidfd, select.POLLIN)
+    def _watch(self, session: int, process: Process) -> None:
+        self._sessions[session] = process
+        self._watched[process.pidfd] = session
+        self._poll.register(process.pidfd, select.POLLIN)
 
     def attend(self) -> None:
-        """Until the controller hangs up: obey it, answer the gate, report every death."""
-        poll = self._poll
+        """Until the controller hangs up: obey it, answer the gate, report every death.
+
+        Also the end of a permitted fork that does not lie down: it would run on, unmetered.
+        """
+        poll, gate = self._poll, self._gate
         poll.register(self._control, select.POLLIN)
-        if self._gate is not None:
-            poll.register(self._gate.listener, select.POLLIN)
+        if gate is not None:
+            poll.register(gate.listener, select.POLLIN)
         controller = self._control.fileno()
         while True:
-            ready = dict(poll.poll())
+            left = gate.seconds_left if gate is not None else None
+            ready = dict(poll.poll(None if left is None else left * 1000 + 1))
+            if left == 0 and not ready:
+                return
             if controller in ready:  # first of all: a permit comes before the fork that it is for
                 if not self._obey():
                     return
                 continue
             for descriptor, events in ready.items():
-                if descriptor in self._watched:
-                    self._report_death(descriptor)
-                elif self._gate is not None and events & select.POLLIN:
-                    self._report_answer(self._gate.answer())
-                else:  # nobody is left behind the gate
-                    poll.unregister(descriptor)
+                self._attend_to(descriptor, events)
+
+    def _attend_to(self, descriptor: int, events: int) -> None:
+        gate = self._gate
+        if descriptor in self._watched:
+            self._report_death(descriptor)
+        elif gate is None:
+            return
+        elif descriptor != gate.listener:
+            self._report(gate.lost(descriptor))
+        elif events & select.POLLIN:
+            self._report(gate.answer())
+        else:  # nobody is left behind the gate
+            self._poll.unregister(descriptor)
 
     def _obey(self) -> bool:
         """Do what the controller asks for; False when it has hung up."""
@@ -132,8 +148,12 @@ class _Init:
             return False
         match decode_for_init(data):
             case AllowMemory(session=session, memory=memory):
-                rlimits.allow_memory(self._sessions.get(session, -1), memory)
+                if (process := self._sessions.get(session)) is not None:
+                    rlimits.allow_memory(process.pid, memory)
                 _tell(self._control, Allowed(session))
+            case AllowCpu(session=session, seconds=seconds):
+                if (process := self._sessions.get(session)) is not None:
+                    rlimits.allow_cpu(process.pid, seconds)
             case Permit() as permit:
                 if self._gate is not None:
                     self._gate.permit(permit)
@@ -145,24 +165,29 @@ class _Init:
                     _tell(self._control, Woken(wake.session))
         return True
 
-    def _report_answer(self, news: Asleep | Awake | None) -> None:
+    def _report(self, news: News | None) -> None:
         match news:
             case Asleep(permit=permit, failure=failure):
                 _tell(self._control, Saved(permit.checkpoint, failure))
-            case Awake(wake=wake, pid=pid, pidfd=pidfd):
-                self._watch(wake.session, pid, pidfd)
-                _tell(self._control, Woken(wake.session), [pidfd])
+            case Awake(wake=wake, process=process):
+                self._watch(wake.session, process)
+                _tell(self._control, Woken(wake.session), [process.pidfd])
+            case Lost(wake=wake):
+                _tell(self._control, Woken(wake.session))
 
     def _report_death(self, pidfd: int) -> None:
         session = self._watched.pop(pidfd)
-        pid = self._sessions.pop(session)
+        process = self._sessions.pop(session)
         try:
-            _, status = os.waitpid(pid, 0)
+            _, status, used = os.wait4(process.pid, 0)
         except ChildProcessError:  # its parent lives: another session process, told to ignore it
-            status = None
+            died = Died(session, None)
+        else:
+            cpu = used.ru_utime + used.ru_stime
+            died = Died(session, status, cpu, used.ru_maxrss * 1024)
         if self._gate is not None:
-            self._report_answer(self._gate.forget(session))
-        _tell(self._control, Died(session, status))
+            self._report(self._gate.forget(session))
+        _tell(self._control, died)
         self._poll.unregister(pidfd)
         os.close(pidfd)
         _reap_orphans(self._sessions)
@@ -179,10 +204,12 @@ class _Handover:
         os.close(listener)
 
 
-def _receive_gate(gate: socket.socket, sessions: dict[int, int]) -> Gate | None:
+def _receive_gate(
+    gate: socket.socket, sessions: dict[int, Process], poll: select.poll
+) -> Gate | None:
     """None if the session process failed before it had a listener: it says why itself."""
     _, descriptors, _, _ = socket.recv_fds(gate, 16, 1)
-    return Gate(descriptors[0], sessions) if descriptors else None
+    return Gate(descriptors[0], sessions, poll) if descriptors else None
 
 
 def _failure(error: BaseException) -> Failed:
@@ -199,22 +226,23 @@ def _tell(control: socket.socket, message: FromInit, descriptors: Sequence[int] 
         return
 
 
-def _reap_orphans(sessions: dict[int, int]) -> None:
+def _reap_orphans(sessions: dict[int, Process]) -> None:
     """Collect dropped checkpoints whose parent has died; a session process is asked for by name."""
+    watched = {process.pid for process in sessions.values()}
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if ended is None or ended.si_pid in sessions.values():
+        if ended is None or ended.si_pid in watched:
             return
         os.waitpid(ended.si_pid, 0)
 
 
-def _end_children(*, all_processes: bool) -> None:
+def _end_children(wall: Wall) -> None:
     """Kill every process below this one. The kernel does it when pid 1 of a namespace ends."""
-    while not all_processes:
-        for pid in _children():
+    while not wall.has(Layer.PID):
+        for pid in _children(wall.proc):
             os.kill(pid, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
@@ -222,16 +250,28 @@ def _end_children(*, all_processes: bool) -> None:
             return
 
 
-def _children() -> list[int]:
-    """Process ids of all children, found in /proc: orphans become ours without being announced."""
-    own = str(os.getpid())
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text(errors="replace")
-            except OSError:  # it ended while we looked
-                continue
-            if stat.rpartition(")")[2].split()[1] == own:
-                found.append(int(entry.name))
-    return found
+def _children(proc: int) -> list[int]:
+    """Process ids of all children, found in /proc: orphans become ours without being announced.
+
+    By descriptor: the root of a worker has no /proc.
+    """
+    folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+    try:
+        entries = os.listdir(folder)  # noqa: PTH208 - by descriptor, which a Path cannot
+        processes = [name for name in entries if name.isdigit()]
+        return [int(name) for name in processes if _parent(folder, name) == os.getpid()]
+    finally:
+        os.close(folder)
+
+
+def _parent(proc: int, name: str) -> int:
+    """The process id of a process's parent; 0 if it ended while we looked."""
+    try:
+        stat = os.open(f"{name}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            text = os.read(stat, 1024)
+        finally:
+            os.close(stat)
+    except OSError:
+        return 0
+    return int(text.rpartition(b")")[2].split()[1])

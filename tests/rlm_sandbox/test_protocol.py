@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rlm_sandbox import protocol
 from rlm_sandbox.protocol import (
+    AllowCpu,
     Allowed,
     AllowMemory,
     Answer,
@@ -76,13 +77,17 @@ def test_a_message_for_the_worker_comes_back_as_itself(message: protocol.ForWork
 
 
 @pytest.mark.parametrize(
-    "message", [Born(), Died(1, 9), Saved(2, "no"), Woken(3), Allowed(4), Failed("no")], ids=repr
+    "message",
+    [Born(), Died(1, 9, 0.5, 1), Saved(2, "no"), Woken(3), Allowed(4), Failed("no")],
+    ids=repr,
 )
 def test_a_message_from_init_comes_back_as_itself(message: protocol.FromInit) -> None:
     assert protocol.decode_from_init(protocol.encode(message)) == message
 
 
-@pytest.mark.parametrize("message", [AllowMemory(0, 1), Permit(0, 1, None), Wake(1, 2), Drop(1)])
+@pytest.mark.parametrize(
+    "message", [AllowMemory(0, 1), AllowCpu(0, 1), Permit(0, 1, None), Wake(1, 2), Drop(1)]
+)
 def test_a_message_for_init_comes_back_as_itself(message: protocol.ForInit) -> None:
     assert protocol.decode_for_init(protocol.encode(message)) == message
 

@@ -13,7 +13,7 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Done, Ending
 from rlm_sandbox.result import Outcome, State
 from rlm_sandbox.session import ProtocolViolation
-from rlm_sandbox.verdict import Evidence, verdict
+from rlm_sandbox.verdict import Evidence, Remains, verdict
 
 LIMITS = Limits(step_seconds=2, cpu_seconds=3, session_seconds=50, memory="64MiB", output_chars=99)
 GONE = WorkerGone("it closed its socket")
@@ -38,7 +38,7 @@ SEEN = Evidence(
 
 
 def test_a_step_that_ran_to_its_end_is_ok_and_carries_what_was_measured() -> None:
-    result = verdict(SEEN, LIMITS, State.KEPT)
+    result = verdict(SEEN, LIMITS, Remains.ALL)
     assert (result.outcome, result.state, result.error) == (Outcome.OK, State.KEPT, None)
     assert (result.stdout, result.truncated) == ("printed", False)
     measured = (result.wall_seconds, result.worker_seconds, result.cpu_seconds)
@@ -47,13 +47,13 @@ def test_a_step_that_ran_to_its_end_is_ok_and_carries_what_was_measured() -> Non
 
 
 def test_cut_output_says_so_in_its_text() -> None:
-    result = verdict(dataclasses.replace(SEEN, truncated=True), LIMITS, State.KEPT)
+    result = verdict(dataclasses.replace(SEEN, truncated=True), LIMITS, Remains.ALL)
     assert (result.stdout, result.truncated) == ("printed...<truncated>", True)
 
 
 def test_an_exception_of_the_code_is_passed_on_as_it_is() -> None:
     seen = dataclasses.replace(SEEN, ending=done("error", "KeyError: 'x'"))
-    result = verdict(seen, LIMITS, State.KEPT)
+    result = verdict(seen, LIMITS, Remains.ALL)
     assert (result.outcome, result.state, result.error) == (
         Outcome.ERROR,
         State.KEPT,
@@ -74,7 +74,7 @@ def test_an_exception_of_the_code_is_passed_on_as_it_is() -> None:
 def test_what_the_worker_saw_itself_keeps_the_variables_and_says_so(
     ending: Done, outcome: Outcome, text: str
 ) -> None:
-    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, State.KEPT)
+    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, Remains.ALL)
     assert (result.outcome, result.state) == (outcome, State.KEPT)
     assert text in str(result.error)
     assert "Variables are kept" in str(result.error)
@@ -84,7 +84,7 @@ def test_what_the_worker_saw_itself_keeps_the_variables_and_says_so(
     ("death", "outcome", "text"),
     [
         (Death(signal.SIGSEGV, 0), Outcome.CRASHED, "signal 11 (Segmentation fault)"),
-        (Death(signal.SIGXCPU, 0), Outcome.CPU, "3 s of CPU time"),
+        (Death(signal.SIGXCPU, 0), Outcome.CRASHED, "signal 24"),  # it sent that to itself
         (Death(0, 7), Outcome.EXITED, "ended with code 7"),
         (Death(0, 0), Outcome.EXITED, "ended with code 0"),
         (None, Outcome.CRASHED, "disappeared"),
@@ -95,19 +95,27 @@ def test_a_worker_that_died_by_itself_says_why_and_what_is_left(
     death: Death | None, outcome: Outcome, text: str
 ) -> None:
     seen = dataclasses.replace(SEEN, ending=GONE, death=death)
-    for state, left in (
-        (State.LOST, "All variables are lost"),
-        (State.RESTORED, "Variables are as they were before this step"),
+    for remains, state, left in (
+        (Remains.NOTHING, State.LOST, "All variables are lost"),
+        (Remains.AS_BEFORE, State.RESTORED, "Variables are as they were before this step"),
+        (Remains.AS_EARLIER, State.RESTORED, "before the step that came before this one"),
     ):
-        result = verdict(seen, LIMITS, state)
+        result = verdict(seen, LIMITS, remains)
         assert (result.outcome, result.state) == (outcome, state)
         assert text in str(result.error)
         assert left in str(result.error)
 
 
+def test_a_step_that_the_kernel_ended_for_its_cpu_time_is_told_so() -> None:
+    seen = dataclasses.replace(SEEN, ending=GONE, death=Death(signal.SIGXCPU, 0), cpu_seconds=3.2)
+    result = verdict(seen, LIMITS, Remains.AS_BEFORE)
+    assert result.outcome is Outcome.CPU
+    assert "3 s of CPU time" in str(result.error)
+
+
 def test_a_broken_protocol_is_a_violation_that_is_named() -> None:
     ending = ProtocolViolation("Call while idle")
-    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, State.LOST)
+    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, Remains.NOTHING)
     assert (result.outcome, result.state) == (Outcome.VIOLATION, State.LOST)
     assert "Call while idle" in str(result.error)
 
@@ -128,7 +136,7 @@ def test_a_step_that_was_stopped_has_reached_that_limit_however_it_ended(
     ending: Done | WorkerGone, stopped: Outcome, text: str
 ) -> None:
     seen = dataclasses.replace(SEEN, ending=ending, stopped=stopped, death=Death(9, 0))
-    result = verdict(seen, LIMITS, State.RESTORED)
+    result = verdict(seen, LIMITS, Remains.AS_BEFORE)
     assert result.outcome is stopped
     assert text in str(result.error)
 
@@ -137,4 +145,4 @@ def test_a_session_that_is_over_is_not_blamed_on_the_step() -> None:
     seen = dataclasses.replace(
         SEEN, ending=done("interrupted"), stopped=Outcome.TIMEOUT, worker_seconds=0.1
     )
-    assert "the session has used its 50 s" in str(verdict(seen, LIMITS, State.KEPT).error)
+    assert "the session has used its 50 s" in str(verdict(seen, LIMITS, Remains.ALL).error)

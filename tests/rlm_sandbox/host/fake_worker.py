@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 
 from rlm_sandbox.framing import FrameBuffer, frame
 from rlm_sandbox.host.process import Death, SessionProcess
@@ -27,12 +28,14 @@ class FakeProcess(SessionProcess):
         self.number = FIRST_SESSION
         self.pid = 0
         self._pidfd = self._statm = -1
+        self._closing = threading.Lock()
         self.socket, self.peer = socket.socketpair()
         self.peer.settimeout(PATIENCE)
         self.buffer = FrameBuffer(cap=2**32 - 1)
         self.killed = self.interrupted = 0
         self.resident = 10 * 2**20
         self.cpu = 0.0
+        self.stands = False
 
     # --- the worker's part ---
 
@@ -70,6 +73,12 @@ class FakeProcess(SessionProcess):
     def peak_bytes(self) -> int:
         return self.resident
 
+    def pause(self) -> None:
+        self.stands = True
+
+    def go_on(self) -> None:
+        self.stands = False
+
     def interrupt(self) -> None:
         self.interrupted += 1
 
@@ -83,10 +92,14 @@ class FakeWorker(Worker):
     def __init__(self) -> None:
         self.first: FakeProcess = FakeProcess()
         self.allowed_memory: list[int] = []
+        self.allowed_cpu: list[int] = []
         self.first.say(Ready())
 
     def allow_memory(self, process: SessionProcess, memory: int) -> None:
         self.allowed_memory.append(memory)
+
+    def allow_cpu(self, process: SessionProcess, seconds: int) -> None:
+        self.allowed_cpu.append(seconds)
 
     def death(self, session: int) -> Death | None:
         return Death(signal.SIGKILL, 0)

@@ -1,4 +1,4 @@
-"""Between steps a session rests: threads that code has left behind may not work on for ever."""
+"""Between steps a session process stands still, with the threads that its code has left."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from rlm_sandbox import Sandbox
-from rlm_sandbox.host.watch import REST_CPU_SECONDS, REST_SECONDS
+from rlm_sandbox import Limits, Outcome, Sandbox
+from tests.rlm_sandbox.promises.running import PATIENCE, printed
 
 COUNTING = """
-import ctypes, threading
-ctypes.CDLL(None).prctl(15, b"counting", 0, 0, 0)
+import threading, time
 count = 0
 def work():
     global count
@@ -22,55 +21,82 @@ threading.Thread(target=work, daemon=True).start()
 """
 
 
-@pytest.fixture
-def counting() -> Iterator[tuple[Sandbox, psutil.Process]]:
+@pytest.fixture(params=[4, 0], ids=["with checkpoints", "without"])
+def counting(request: pytest.FixtureRequest) -> Iterator[tuple[Sandbox, psutil.Process]]:
     """A sandbox in which a thread counts without end, and its session process."""
-    with Sandbox(imports="all") as box:
+    with Sandbox(imports="all", limits=Limits(checkpoints=request.param)) as box:
         assert box.exec(COUNTING).error is None
-        found = [p for p in psutil.process_iter(["name"]) if p.info["name"] == "counting"]
-        yield box, max(found, key=lambda process: sum(process.cpu_times()[:2]))
+        yield box, session_of(box)
 
 
-def at_rest(process: psutil.Process) -> None:
-    """Wait until the process is paused; fails if it never is."""
-    deadline = time.monotonic() + 20
+def session_of(box: Sandbox) -> psutil.Process:
+    link = box._keeper._link
+    assert link is not None
+    return psutil.Process(link.process.pid)
+
+
+def at_rest(process: psutil.Process) -> float:
+    """Wait until the process stands still; its CPU seconds then. Fails if it never does."""
+    deadline = time.monotonic() + PATIENCE
     while process.status() != psutil.STATUS_STOPPED:
         assert time.monotonic() < deadline, "it works on"
-        time.sleep(0.02)
+        time.sleep(0.005)
+    return sum(process.cpu_times()[:2])
 
 
-def test_a_thread_left_behind_is_paused(counting: tuple[Sandbox, psutil.Process]) -> None:
+def test_a_thread_left_behind_uses_nothing_between_steps(
+    counting: tuple[Sandbox, psutil.Process],
+) -> None:
     _, process = counting
-    at_rest(process)
-    used = sum(process.cpu_times()[:2])
-    time.sleep(2 * REST_SECONDS)
+    used = at_rest(process)
+    time.sleep(0.3)
     assert sum(process.cpu_times()[:2]) == used
 
 
 def test_it_goes_on_in_the_next_step(counting: tuple[Sandbox, psutil.Process]) -> None:
     box, process = counting
     at_rest(process)
-    assert (
-        box.exec("before = count\nimport time; time.sleep(0.2)\ncount > before").stdout == "True\n"
-    )
+    assert printed(box, "before = count; time.sleep(0.2); print(count > before)") == "True\n"
+    at_rest(process)
 
 
-def test_a_paused_session_answers(counting: tuple[Sandbox, psutil.Process]) -> None:
+def test_what_it_uses_in_a_step_is_charged_to_that_step() -> None:
+    with Sandbox(limits=Limits(cpu_seconds=0.3)) as box:
+        assert box.exec(COUNTING).outcome is Outcome.OK
+        result = box.exec("time.sleep(100)")
+        assert result.outcome is Outcome.CPU
+        assert result.cpu_seconds >= 0.3
+
+
+def test_a_session_that_stands_still_answers_and_stands_still_again(
+    counting: tuple[Sandbox, psutil.Process],
+) -> None:
     box, process = counting
     at_rest(process)
     box.set("given", 7)
     assert box.get("given") == 7
+    at_rest(process)
 
 
-def test_a_session_that_rests_is_left_alone() -> None:
+def test_a_sleeping_thread_sleeps_on_over_the_steps() -> None:
     with Sandbox(imports="all") as box:
         box.exec("import threading, time; threading.Thread(target=time.sleep, args=(60,)).start()")
-        time.sleep(REST_CPU_SECONDS + 2 * REST_SECONDS)
-        assert box.exec("threading.active_count()").stdout == "2\n"
+        at_rest(session_of(box))
+        assert printed(box, "print(threading.active_count())") == "2\n"
 
 
-def test_a_paused_session_can_be_closed(counting: tuple[Sandbox, psutil.Process]) -> None:
+def test_a_session_that_stands_still_can_be_closed(
+    counting: tuple[Sandbox, psutil.Process],
+) -> None:
     box, process = counting
     at_rest(process)
     box.close()
     assert not process.is_running()
+
+
+def test_a_fork_and_a_restored_session_stand_still_as_well(box: Sandbox) -> None:
+    box.exec("x = 1")
+    with box.checkpoint() as saved, box.fork() as twin:
+        at_rest(session_of(twin))
+        box.restore(saved)
+        at_rest(session_of(box))

@@ -11,7 +11,6 @@ import pytest
 
 from rlm_sandbox import Outcome, Sandbox
 from rlm_sandbox.host import worker as worker_module
-from rlm_sandbox.host.process import Death
 from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.host.zygote import Breed
 from rlm_sandbox.limits import Limits
@@ -38,13 +37,27 @@ def test_a_worker_has_a_process_that_says_something_first(worker: Worker) -> Non
 
 def test_how_its_process_died_is_known(worker: Worker) -> None:
     worker.first.kill()
-    assert worker.death(worker.first.number) == Death(signal.SIGKILL, 0)
+    death = worker.death(worker.first.number)
+    assert death is not None
+    assert (death.signal, death.exit_code) == (signal.SIGKILL, 0)
+
+
+def test_what_it_used_in_its_life_is_known_from_the_kernel(worker: Worker) -> None:
+    assert worker.first.socket.recv(1)
+    used = worker.first.cpu_seconds()
+    worker.first.kill()
+    death = worker.death(worker.first.number)
+    assert death is not None
+    assert death.cpu_seconds >= used - 0.01  # the kernel counts in ticks here, exactly there
+    assert 2**20 < death.peak_memory < 2**30
 
 
 def test_a_process_whose_controller_hangs_up_leaves_by_itself(worker: Worker) -> None:
     worker.first.socket.recv(1)
     worker.first.hang_up()
-    assert worker.death(worker.first.number) == Death(0, 0)
+    death = worker.death(worker.first.number)
+    assert death is not None
+    assert (death.signal, death.exit_code) == (0, 0)
 
 
 def test_memory_can_be_allowed_to_a_process_that_is_gone(worker: Worker) -> None:

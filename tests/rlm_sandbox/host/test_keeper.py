@@ -1,0 +1,153 @@
+"""One session goes on through the lives of its processes, and says what it could not keep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import NoReturn
+
+import psutil
+import pytest
+
+from rlm_sandbox import (
+    AnswerLost,
+    Limits,
+    Outcome,
+    Sandbox,
+    SessionLost,
+    State,
+)
+from rlm_sandbox.host.link import Link
+from tests.rlm_sandbox.promises.running import PATIENCE, printed
+
+DIES = "import os\nos._exit(1)"
+
+
+def link_of(box: Sandbox) -> Link:
+    link = box._keeper._link
+    assert link is not None
+    return link
+
+
+def kill_session(box: Sandbox) -> None:
+    """Kill the session process from outside and wait until it is gone."""
+    process = psutil.Process(link_of(box).process.pid)
+    process.kill()
+    psutil.wait_procs([process], timeout=PATIENCE)
+
+
+def test_a_session_killed_between_steps_is_restored_with_the_last_step(free_box: Sandbox) -> None:
+    if "gate" not in free_box.layers:
+        pytest.skip("this kernel has no seccomp user notifications")
+    free_box.exec("x = 1")
+    link_of(free_box).settle()
+    kill_session(free_box)
+    result = free_box.exec("x = 2")
+    assert (result.outcome, result.state) == (Outcome.CRASHED, State.RESTORED)
+    assert "signal 9" in str(result.error)
+    assert free_box.get("x") == 1
+
+
+def test_a_session_killed_between_steps_is_restored_when_it_is_asked_for_a_value(
+    free_box: Sandbox,
+) -> None:
+    if "gate" not in free_box.layers:
+        pytest.skip("this kernel has no seccomp user notifications")
+    free_box.exec("x = 1")
+    link_of(free_box).settle()
+    kill_session(free_box)
+    with pytest.raises(AnswerLost, match="its variables are as before"):
+        free_box.get("x")
+    assert free_box.get("x") == 1
+
+
+CROWD = """
+import threading
+over = threading.Event()
+try:
+    while True: threading.Thread(target=over.wait, daemon=True).start()
+except RuntimeError:
+    x = 2
+"""
+
+
+def test_a_step_that_could_not_be_saved_is_undone_with_the_next_and_that_is_said() -> None:
+    with Sandbox(imports="all", limits=Limits(processes=4)) as box:
+        if not {"gate", "user"} <= set(box.layers):
+            pytest.skip("threads are not limited here, or there are no checkpoints")
+        box.exec("x = 1")
+        box.exec(CROWD)  # which leaves no room for a checkpoint
+        assert box.get("x") == 2
+        result = box.exec(DIES)
+        assert (result.outcome, result.state) == (Outcome.EXITED, State.RESTORED)
+        assert "before the step that came before this one" in str(result.error)
+        assert box.get("x") == 1
+        box.exec("x = 3")
+        assert "before this step." in str(box.exec(DIES).error)
+        assert box.get("x") == 3
+
+
+def test_without_checkpoints_a_step_that_dies_loses_the_session_and_says_so() -> None:
+    with Sandbox(imports="all", limits=Limits(checkpoints=0)) as box:
+        box.exec("x = 1")
+        result = box.exec(DIES)
+        assert (result.outcome, result.state) == (Outcome.EXITED, State.LOST)
+        assert "All variables are lost: define again what you need." in str(result.error)
+        assert printed(box, "print('x' in globals())") == "False\n"
+
+
+def test_ctrl_c_in_a_step_restores_what_was_before_it() -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    with Sandbox(functions={"now": lambda: signal.pthread_kill(main, signal.SIGINT)}) as box:
+        if "gate" not in box.layers:
+            pytest.skip("this kernel has no seccomp user notifications")
+        box.exec("x = 1")
+        with pytest.raises(KeyboardInterrupt):
+            box.exec("x = 2\nnow()\nwhile True: pass")
+        assert printed(box, "print(x)") == "1\n"
+
+
+def test_a_loss_that_only_an_exception_told_of_is_told_once() -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    now = {"now": lambda: signal.pthread_kill(main, signal.SIGINT)}
+    with Sandbox(functions=now, limits=Limits(checkpoints=0)) as box:
+        box.exec("x = 1")
+        with pytest.raises(KeyboardInterrupt):
+            box.exec("now()\nwhile True: pass")
+        with pytest.raises(SessionLost, match="was interrupted at a moment that lost"):
+            box.exec("print(x)")
+        assert printed(box, "print('x' in globals())") == "False\n"
+
+
+def test_ctrl_c_while_a_session_is_restored_leaves_no_process_and_a_usable_sandbox(
+    free_box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "gate" not in free_box.layers:
+        pytest.skip("this kernel has no seccomp user notifications")
+
+    def interrupted(number: int) -> NoReturn:
+        raise KeyboardInterrupt
+
+    free_box.exec("x = 1")
+    monkeypatch.setattr(link_of(free_box).worker, "wake", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        free_box.exec(DIES)
+    with pytest.raises(SessionLost):
+        free_box.exec("1")
+    assert printed(free_box, "print('on')") == "on\n"
+
+
+def test_a_process_that_closes_its_channel_has_broken_the_protocol(free_box: Sandbox) -> None:
+    free_box.exec("x = 1")
+    result = free_box.exec("import os, time\nos.closerange(3, 64)\ntime.sleep(1000)")
+    assert result.outcome is Outcome.VIOLATION
+    assert "it closed its channel" in str(result.error)
+
+
+def test_a_fork_of_the_controller_does_not_own_the_session(box: Sandbox) -> None:
+    box.exec("x = 1")
+    assert box._keeper._pid == os.getpid()
+    assert box.get("x") == 1
