@@ -24,7 +24,7 @@ class Folder:
     """A temporary folder that everyone may write, with a canary file; all else in it is a trace."""
 
     def __init__(self, secret: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="rlm-audit-"))
+        self.path = Path(tempfile.mkdtemp(prefix="rlm-audit-", dir=_open_to_all()))
         self.path.chmod(0o755)  # or nobody else could reach what is in it
         self.open = self.path / "open"
         self.open.mkdir()
@@ -78,6 +78,16 @@ class Folder:
 
     def close(self) -> None:
         shutil.rmtree(self.path)
+
+
+def _open_to_all() -> str | None:
+    """Where temporary files can be reached by every user: else nothing but that would stop a worker
+    with a user id of its own. None if there is no such place."""
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - looked at, not used
+        path = Path(folder).resolve()
+        if path.is_dir() and all(part.stat().st_mode & 0o001 for part in (path, *path.parents)):
+            return folder
+    return None
 
 
 class Listeners:

@@ -101,3 +101,8 @@ def test_a_victim_of_fewer_processors_is_seen(victim: Victim) -> None:
         pytest.skip("there is one processor only")
     os.sched_setaffinity(victim.pid, {min(processors)})
     assert victim.harm() == ["the victim has other processors"]
+
+
+def test_every_user_can_reach_the_folder(folder: Folder) -> None:
+    for part in (folder.path, *folder.path.parents):
+        assert part.stat().st_mode & 0o001, part
