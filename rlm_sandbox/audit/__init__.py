@@ -5,6 +5,7 @@
     prelude     what every program finds in its session
     stage       the canaries: files, listeners, a victim, secrets, and how to see them from outside
     seal        the kernel's account of a worker, taken from outside
+    evidence    what is looked at while a program runs, and afterwards
     runner      one program in one real sandbox, and the judgement on it
     sweep       every system call number there is, against what the filter predicts
     findings    rows and their summary

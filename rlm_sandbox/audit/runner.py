@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-import psutil
-
-from rlm_sandbox.audit import seal
+from rlm_sandbox.audit import evidence
+from rlm_sandbox.audit.evidence import Trial
 from rlm_sandbox.audit.findings import Row, Status
 from rlm_sandbox.audit.opening import forget_layers, open_sandbox
 from rlm_sandbox.audit.prelude import PRELUDE
@@ -23,47 +19,8 @@ from rlm_sandbox.audit.sweep import Functions, Sweep
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import IsolationUnavailable, SandboxError
 from rlm_sandbox.limits import Limits
-from rlm_sandbox.result import ExecResult, Outcome
+from rlm_sandbox.result import Outcome
 from rlm_sandbox.sandbox import Sandbox
-
-PATIENCE_SECONDS = 15.0
-"""How long beyond its own limit a step may take to come back; then the sandbox is closed."""
-
-SURVIVAL_SECONDS = 3.0
-"""How long after the close of its sandbox a process may take to disappear."""
-
-LOOK_SECONDS = 0.2
-
-GROWTH_BYTES = 96 * 1024 * 1024
-"""By how much one program may make this process grow: its values, decoded, and the allocator."""
-
-MEMORY_SLACK_BYTES = 96 * 1024 * 1024
-"""The interpreter itself, and what a page fault hands out between two looks of the watch."""
-
-SECONDS_SLACK = 1.5
-
-_REPLY = b"x" * 900_000
-
-
-@dataclass
-class _Trial:
-    """What was seen of one run."""
-
-    names: Names
-    outcome: str = ""
-    findings: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    """Everything that came from inside."""
-    result: ExecResult | None = None
-
-    def heard(self, text: object) -> str:
-        """A host function: keeps what it was told, and says it back."""
-        self.texts.append(str(text)[:10_000])
-        return "heard"
-
-    def big(self) -> bytes:
-        """A host function whose reply fills the socket."""
-        return _REPLY
 
 
 class Auditor:
@@ -96,7 +53,7 @@ class Auditor:
         """The program under the layers of this audit."""
         started = time.perf_counter()
         if program.numbers:
-            trial = _Trial(Names(), str(Outcome.OK))
+            trial = Trial(Names(), str(Outcome.OK))
             trial.findings += Sweep(self.layers).run(program, self._open)
         else:
             trial = self._trial(program, self._without, program.limits, self._isolation)
@@ -156,9 +113,9 @@ class Auditor:
 
     def _trial(
         self, program: Program, off: frozenset[Layer], limits: Limits, isolation: str
-    ) -> _Trial:
-        trial = _Trial(Names())
-        memory = _resident()
+    ) -> Trial:
+        trial = Trial(Names())
+        memory = evidence.resident()
         with contextlib.ExitStack() as opened:
             try:
                 targets = self._stage.targets(trial.names)
@@ -180,9 +137,9 @@ class Auditor:
                 trial.outcome = type(error).__name__
                 trial.findings.append(f"controller: {type(error).__name__}: {error}")
             marked = processes_named(trial.names.mark)
-            trial.findings += [f"process: {pid} bears the mark" for pid in _alive(marked)]
-            _end(marked)
-        self._judge(program, trial, _resident() - memory)
+            trial.findings += [f"process: {pid} bears the mark" for pid in evidence.alive(marked)]
+            evidence.end(marked)
+        self._judge(program, trial, evidence.resident() - memory)
         trial.findings = list(dict.fromkeys(trial.findings))
         return trial
 
@@ -210,37 +167,37 @@ class Auditor:
         return {"neighbour_pid": next(iter(processes_named(names.process)), 0)}
 
     def _attack(
-        self, program: Program, box: Sandbox, targets: dict[str, object], trial: _Trial
+        self, program: Program, box: Sandbox, targets: dict[str, object], trial: Trial
     ) -> None:
         box.set("T", targets)
         prepared = box.exec(PRELUDE)
         if prepared.error is not None:
             trial.findings.append(f"controller: the prelude failed: {prepared.error}")
             return
-        seals = _seals(trial.names.process)
-        with _saviour(box, program, trial), _marks_seen(program, trial):
+        seals = evidence.seals(trial.names.process)
+        with evidence.saviour(box, program, trial), evidence.marks_seen(program, trial):
             trial.result = result = box.exec(program.code)
         trial.findings += self._stage.victim.harm()
         trial.outcome = str(result.outcome)
         trial.texts += [result.stdout, result.error or ""]
-        for pid, now in _seals(trial.names.process).items():
+        for pid, now in evidence.seals(trial.names.process).items():
             before = seals.get(pid) or next(iter(seals.values()), now)
             trial.findings += [f"seal: {text}" for text in now.broken_since(before)]
         if program.idle_seconds:
-            _watch_idle(program, trial)
+            evidence.watch_idle(program, trial)
         if program.kind in {Kind.PROTOCOL, Kind.PYTHON}:
-            _go_on(box, trial)
+            evidence.go_on(box, trial)
 
-    def _judge(self, program: Program, trial: _Trial, growth: int) -> None:
+    def _judge(self, program: Program, trial: Trial, growth: int) -> None:
         """Add all that can be seen from outside once the sandbox is closed."""
         said = "\n".join(trial.texts)
         trial.findings += self._stage.changes() + self._stage.told(said)
         if trial.names.token in said:
             trial.findings.append("claim: the program says that it has succeeded")
         if program.aim is Aim.USAGE and trial.result is not None:
-            trial.findings += _excess(trial.result, program.limits)
-        trial.findings += _survivors(trial.names)
-        if growth > GROWTH_BYTES:
+            trial.findings += evidence.excess(trial.result, program.limits)
+        trial.findings += evidence.survivors(trial.names)
+        if growth > evidence.GROWTH_BYTES:
             trial.findings.append(f"controller: it has grown by {growth >> 20} MiB")
         if (answer := self._bystander.exec("x + 1").stdout) != "42\n":
             trial.findings.append(f"controller: the bystander says {answer!r}")
@@ -268,148 +225,9 @@ def audit(programs: Iterable[Program], auditor: Auditor, *, prove: bool = False)
         yield auditor.prove(program) if prove else auditor.run(program)
 
 
-# --- what is looked at ------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _saviour(box: Sandbox, program: Program, trial: _Trial) -> Generator[None]:
-    """Note what a step must not do to its caller: raise, or not come back."""
-
-    def save() -> None:
-        trial.findings.append("controller: the step did not come back in time")
-        box.close()
-
-    timer = threading.Timer(program.limits.step_seconds + PATIENCE_SECONDS, save)
-    timer.start()
-    try:
-        yield
-    except SandboxError:
-        raise
-    except Exception as error:  # noqa: BLE001 - exec never raises for what the code does
-        trial.outcome = type(error).__name__
-        trial.findings.append(f"controller: exec raised {type(error).__name__}: {error}")
-    finally:
-        timer.cancel()
-        timer.join()
-
-
-@contextlib.contextmanager
-def _marks_seen(program: Program, trial: _Trial) -> Generator[None]:
-    """Look for marked processes while the step runs: what becomes one may end with it."""
-    if program.aim is not Aim.PROCESS:
-        yield
-        return
-    over = threading.Event()
-
-    def look() -> None:
-        seen: set[int] = set()
-        while not over.wait(LOOK_SECONDS):
-            seen |= set(processes_named(trial.names.mark))
-        trial.findings += [f"process: {pid} bore the mark" for pid in seen]
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _go_on(box: Sandbox, trial: _Trial) -> None:
-    """Use the session as if nothing had happened: what it says may be wrong, but must come."""
-    uses = (
-        lambda: box.set("probe", "x" * 300_000),
-        lambda: box.get("loot"),
-        box.describe,
-        lambda: box.exec("print('here')").stdout,
-    )
-    for use in uses:
-        try:
-            trial.texts.append(_shown(use()))
-        except SandboxError:
-            continue
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
-            trial.findings.append(f"controller: afterwards {type(error).__name__}: {error}")
-
-
-def _shown(value: object) -> str:
-    """Text of a value, which may hold numbers that are too long to print."""
-    try:
-        return str(value)[:100_000]
-    except ValueError:
-        return "(too long)"
-
-
-def _seals(name: str) -> dict[int, seal.Seal]:
-    seals = {}
-    for pid in processes_named(name):
-        with contextlib.suppress(OSError):
-            seals[pid] = seal.take(pid)
-    return seals
-
-
-def _watch_idle(program: Program, trial: _Trial) -> None:
-    """A session that nobody uses may not go on working for ever."""
-    before = _cpu_seconds(trial.names.process)
-    time.sleep(program.idle_seconds)
-    used = _cpu_seconds(trial.names.process) - before
-    if used > program.limits.cpu_seconds + SECONDS_SLACK / 2:
-        trial.findings.append(f"usage: {used:.1f} s of CPU after its step")
-
-
-def _cpu_seconds(name: str) -> float:
-    seconds = 0.0
-    for pid in processes_named(name):
-        with contextlib.suppress(psutil.Error):
-            times = psutil.Process(pid).cpu_times()
-            seconds += times.user + times.system
-    return seconds
-
-
-def _excess(result: ExecResult, limits: Limits) -> list[str]:
-    """What the kernel has measured beyond the limits."""
-    found = []
-    if result.peak_memory > limits.memory + MEMORY_SLACK_BYTES:
-        found.append(f"usage: {result.peak_memory >> 20} MiB of memory")
-    if result.cpu_seconds > limits.cpu_seconds + SECONDS_SLACK / 2:
-        found.append(f"usage: {result.cpu_seconds:.1f} s of CPU")
-    if result.wall_seconds > limits.step_seconds + SECONDS_SLACK:
-        found.append(f"usage: {result.wall_seconds:.1f} s of time")
-    if len(result.stdout) > limits.output_chars + 100:
-        found.append(f"usage: {len(result.stdout)} characters of output")
-    return found
-
-
-def _survivors(names: Names) -> list[str]:
-    """Processes of a program that are there when its sandbox has been closed."""
-    deadline = time.monotonic() + SURVIVAL_SECONDS
-    while left := processes_named(names.process, names.mark):
-        if time.monotonic() > deadline:
-            _end(left)
-            return [f"process: {pid} has survived its sandbox" for pid in left]
-        time.sleep(0.01)
-    return []
-
-
 def _excusable(program: Program) -> set[str]:
     """The kinds of findings that a layer which stands alone may leave."""
     within = {Aim.SEAL, Aim.CLAIM}  # within the seal, or told by the code alone
     if program.aim in {Aim.PROCESS, Aim.USAGE, Aim.SECRET}:
         within.add(program.aim)
     return {str(aim) for aim in within}
-
-
-def _alive(pids: Iterable[int]) -> list[int]:
-    return [pid for pid in pids if psutil.pid_exists(pid)]
-
-
-def _end(pids: Iterable[int]) -> None:
-    """Kill what a program has left: only processes that bear its mark are here."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, 9)
-
-
-def _resident() -> int:
-    return psutil.Process().memory_info().rss

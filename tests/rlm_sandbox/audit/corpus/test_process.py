@@ -7,7 +7,7 @@ import pytest
 from rlm_sandbox.audit.corpus import process
 from tests.rlm_sandbox.audit.corpus.running import escapes
 
-QUICK = frozenset({"fork", "clone3", "system", "kill", "ptrace", "vm-read", "immortal"})
+QUICK = frozenset({"fork", "clone3", "system", "immortal"})
 
 
 def test_none_of_the_quick_ones_gets_out() -> None:
