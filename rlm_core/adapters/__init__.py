@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rlm_core.adapters.anthropic import AnthropicAdapter
+    from rlm_core.adapters.azure_openai import AzureOpenAIAdapter
     from rlm_core.adapters.base import ModelAdapter, ModelResponse, Usage, estimate_usage
     from rlm_core.adapters.errors import (
         AdapterClosed,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AdapterClosed": "errors",
+    "AnthropicAdapter": "anthropic",
+    "AzureOpenAIAdapter": "azure_openai",
     "BadReply": "errors",
     "FakeAdapter": "fake",
     "FakeRule": "fake",
@@ -46,6 +50,8 @@ _HOME = {
 
 __all__ = [
     "AdapterClosed",
+    "AnthropicAdapter",
+    "AzureOpenAIAdapter",
     "BadReply",
     "FakeAdapter",
     "FakeRule",

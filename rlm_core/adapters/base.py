@@ -42,7 +42,10 @@ class ModelResponse:
     model_id: str | None = None
     """The model that answered, as the server names it; None where nobody said."""
     meta: dict[str, object] | None = None
-    """What else the server told, such as `finish_reason`."""
+    """What else is known. Of served models: `finish_reason` ("stop", "length", ...),
+    `usage_source` ("provider", or "estimate" where the provider was silent), `usage_details`
+    (`reasoning_tokens`, `cached_tokens`, ... as far as told), `reasoning_present`, `content_kind`.
+    """
 
 
 class ModelAdapter(Protocol):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NESTED_GENERATORS = 4  # httpx reads a body through that many; each lets go of the next in a task
+THREAD_NAME = "rlm-connections"
 JOIN_SECONDS = 5.0  # closing waits this long for the thread; it has nothing left to do by then
 
 
@@ -34,7 +35,7 @@ class ConnectionThread:
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="rlm-connections", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     @property

@@ -28,6 +28,10 @@ class Endpoint:
     max_reply_bytes: int = MAX_REPLY_BYTES
     secrets: tuple[str, ...] = ()
     """Texts that must never appear in an error or a log: keys."""
+    key_names: str = "LLM_API_KEY or OPENAI_API_KEY"
+    """Where people put the key: told to those whose key is missing or wrong."""
+    address_hint: str = "check the base URL (it usually ends in /v1) and the model's name"
+    """What to do when something answers that is no model."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)

@@ -28,7 +28,8 @@ class OpenAICompatAdapter(GenericChatAdapter):
     """A model at an OpenAI-compatible server (OpenAI, Ollama, vLLM, llama.cpp, LM Studio, ...).
 
     Without `base_url` and `api_key` the environment is asked: LLM_BASE_URL, OPENAI_BASE_URL,
-    LLM_API_KEY, OPENAI_API_KEY. Retries, times and errors are those of `GenericChatAdapter`.
+    LLM_API_KEY, OPENAI_API_KEY. Retries, times, errors, `stream` and `options` (for example
+    `{"reasoning_effort": "low"}`) are those of `GenericChatAdapter`.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class OpenAICompatAdapter(GenericChatAdapter):
         timeout: float = 60.0,
         max_retries: int = 3,
         deadline: float = 600.0,
+        stream: bool = False,
+        options: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(
             base_url=base_url or base_url_from(os.environ) or OPENAI_URL,
@@ -48,4 +51,6 @@ class OpenAICompatAdapter(GenericChatAdapter):
             timeout=timeout,
             max_retries=max_retries,
             deadline=deadline,
+            stream=stream,
+            options=options,
         )

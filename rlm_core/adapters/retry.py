@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+OVERLOADED = 529  # Anthropic's own: too much traffic from everyone
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504, OVERLOADED})
 
 
 @dataclass(frozen=True)

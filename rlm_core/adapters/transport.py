@@ -6,7 +6,6 @@ This file knows HTTP and nothing of chat; what is sent and how a reply is read c
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import threading
@@ -14,7 +13,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
-from rlm_core.adapters.connections import ConnectionThread
+from rlm_core.adapters.connections import THREAD_NAME, ConnectionThread
 from rlm_core.adapters.errors import (
     AdapterClosed,
     BadReply,
@@ -22,16 +21,26 @@ from rlm_core.adapters.errors import (
     ModelTimeout,
     Unreachable,
 )
-from rlm_core.adapters.http_errors import connection_error, status_failure, timeout_error
+from rlm_core.adapters.http_errors import (
+    broken_stream_error,
+    connection_error,
+    refusal_in,
+    reported_failure,
+    status_failure,
+    timeout_error,
+)
+from rlm_core.adapters.reply_body import MISSHAPEN, BrokenStream, read_body, read_reply
+from rlm_core.adapters.reported import ReportedError
 from rlm_core.adapters.retry import ConnectionFailure, Failure, SilenceFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     import httpx
 
     from rlm_core.adapters.endpoint import Endpoint
+    from rlm_core.adapters.reported import Reported
+    from rlm_core.adapters.wire import Exchange
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -53,11 +62,11 @@ class HttpTransport:
         self._end: weakref.finalize[[], HttpTransport] | None = None
         self._closed = False
 
-    def submit(self, payload: Mapping[str, object], read: Callable[[object], T]) -> Future[T]:
-        """Start a call; its future gives what `read` makes of the JSON reply, or a ModelError."""
-        body = json.dumps(payload).encode("ascii")  # now, so that a wrong payload raises here
+    def submit(self, exchange: Exchange[T]) -> Future[T]:
+        """Start a call; its future gives what the exchange reads in the reply, or a ModelError."""
+        body = exchange.body()  # now, so that a wrong payload raises here
         connections = self._opened()
-        return connections.submit(_call(self.endpoint, connections, body, read))
+        return connections.submit(_call(self.endpoint, connections, exchange, body))
 
     def close(self) -> None:
         """Cancel calls in flight and close the connections. Idempotent."""
@@ -77,9 +86,20 @@ class HttpTransport:
             return self._connections
 
 
+class _NotOurs(logging.Filter):
+    """Passes what other users of httpx log. It logs whole addresses, and some hold a key."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.threadName != THREAD_NAME
+
+
+_NOT_OURS = _NotOurs()
+
+
 def _new_client() -> httpx.AsyncClient:
     import httpx
 
+    logging.getLogger("httpx").addFilter(_NOT_OURS)
     try:
         return httpx.AsyncClient(
             follow_redirects=False,  # a redirect would carry the key to a place nobody named
@@ -92,15 +112,12 @@ def _new_client() -> httpx.AsyncClient:
 
 
 async def _call(
-    endpoint: Endpoint,
-    connections: ConnectionThread,
-    body: bytes,
-    read: Callable[[object], T],
+    endpoint: Endpoint, connections: ConnectionThread, exchange: Exchange[T], body: bytes
 ) -> T:
     deadline = endpoint.retry.deadline
     try:
         async with asyncio.timeout(deadline):
-            reply = await _attempts(endpoint, connections.client, body)
+            return await _attempts(endpoint, connections.client, exchange, body)
     except TimeoutError as error:
         if isinstance(error, ModelError):
             raise
@@ -108,16 +125,20 @@ async def _call(
             f"no reply from {endpoint.shown} within {deadline:g} seconds in all: try again, or "
             f"allow more time"
         ) from None
-    return _read(endpoint, reply, read)
 
 
-async def _attempts(endpoint: Endpoint, client: httpx.AsyncClient, body: bytes) -> bytes:
+async def _attempts(
+    endpoint: Endpoint, client: httpx.AsyncClient, exchange: Exchange[T], body: bytes
+) -> T:
     began = time.monotonic()
     attempt = 0
     while True:
         try:
-            return await _post(endpoint, client, body)
+            return _read(endpoint, exchange, await _post(endpoint, client, exchange, body))
         except _Failed as failed:
+            if failed.refusal is not None and exchange.adapt(failed.refusal):
+                body = exchange.body()
+                continue
             elapsed = time.monotonic() - began
             chance = random.random()  # noqa: S311 - spreads retries, guards nothing
             wait = endpoint.retry.delay(
@@ -133,13 +154,19 @@ async def _attempts(endpoint: Endpoint, client: httpx.AsyncClient, body: bytes) 
 class _Failed(Exception):
     """One attempt failed: what the retry policy reads, and what the caller sees if it gives up."""
 
-    def __init__(self, failure: Failure, error: ModelError) -> None:
+    def __init__(
+        self, failure: Failure, error: ModelError, refusal: Reported | None = None
+    ) -> None:
         super().__init__(str(error))
         self.failure = failure
         self.error = error
+        self.refusal = refusal
+        """What the server said against the request, if it was the server that failed it."""
 
 
-async def _post(endpoint: Endpoint, client: httpx.AsyncClient, body: bytes) -> bytes:
+async def _post(
+    endpoint: Endpoint, client: httpx.AsyncClient, exchange: Exchange[T], body: bytes
+) -> object:
     import httpx
 
     timeout = httpx.Timeout(
@@ -150,10 +177,14 @@ async def _post(endpoint: Endpoint, client: httpx.AsyncClient, body: bytes) -> b
             "POST", endpoint.url, content=body, headers=dict(endpoint.headers), timeout=timeout
         ) as response:
             logger.debug("HTTP %d from %s", response.status_code, endpoint.shown)
-            content = await _body(endpoint, response)
             if not response.is_success:
-                raise _Failed(*status_failure(endpoint, response, content))
-            return content
+                refusal = refusal_in(response, await read_body(endpoint, response))
+                raise _Failed(*status_failure(endpoint, response, refusal), refusal)
+            return await read_reply(endpoint, response, exchange.assembler)
+    except BrokenStream:
+        raise _Failed(ConnectionFailure(), broken_stream_error(endpoint)) from None
+    except ReportedError as error:
+        raise _reported(endpoint, error) from None
     except httpx.TimeoutException as error:
         raise _Failed(SilenceFailure(), timeout_error(endpoint, error)) from None
     except httpx.TransportError as error:
@@ -165,35 +196,19 @@ async def _post(endpoint: Endpoint, client: httpx.AsyncClient, body: bytes) -> b
         ) from None
 
 
-async def _body(endpoint: Endpoint, response: httpx.Response) -> bytes:
-    content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > endpoint.max_reply_bytes:
-            raise BadReply(
-                f"the reply of {endpoint.shown} is larger than {endpoint.max_reply_bytes} bytes, "
-                f"which no chat reply is: check the address",
-                status=response.status_code,
-            )
-    return bytes(content)
-
-
-def _read(endpoint: Endpoint, content: bytes, read: Callable[[object], T]) -> T:
+def _read(endpoint: Endpoint, exchange: Exchange[T], data: object) -> T:
     try:
-        data = json.loads(content)
-    except (ValueError, RecursionError):
-        start = endpoint.hide(content[:80].decode("utf-8", "replace"))
-        raise BadReply(
-            f"the reply of {endpoint.shown} is not JSON (it begins {start!r}): check the base URL, "
-            f"it usually ends in /v1",
-            status=200,
-        ) from None
-    try:
-        return read(data)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        return exchange.read(data)
+    except ReportedError as error:
+        raise _reported(endpoint, error) from None
+    except MISSHAPEN as error:
         reason = endpoint.hide(f"{type(error).__name__}: {error}")
         raise BadReply(
-            f"the reply of {endpoint.shown} is not a chat reply ({reason}): check the base URL and "
-            f"the model's name",
+            f"the reply of {endpoint.shown} is not a chat reply ({reason}): "
+            f"{endpoint.address_hint}",
             status=200,
         ) from None
+
+
+def _reported(endpoint: Endpoint, error: ReportedError) -> _Failed:
+    return _Failed(*reported_failure(endpoint, error.reported), error.reported)

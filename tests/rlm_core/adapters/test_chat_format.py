@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from rlm_core.adapters.base import Usage
 from rlm_core.adapters.chat_format import (
+    ChatFormat,
     content_text,
     default_payload_builder,
     default_response_parser,
-    error_message,
     reply_meta,
 )
+from rlm_core.adapters.reported import ReportedError, reported_in
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 JSON = st.recursive(
@@ -52,7 +53,7 @@ def test_text_and_usage_are_read() -> None:
     assert default_response_parser(data) == ("hello", Usage(2, 3, 5))
 
 
-@pytest.mark.parametrize("usage", [None, {}, "many", []])
+@pytest.mark.parametrize("usage", [None, {}, "many", [], {"prompt_tokens": 0, "total_tokens": 0}])
 def test_a_missing_or_strange_usage_is_none(usage: object) -> None:
     assert default_response_parser(reply_with("a") | {"usage": usage}) == ("a", None)
 
@@ -65,6 +66,7 @@ def test_a_missing_or_strange_usage_is_none(usage: object) -> None:
         ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb"),
         ([{"type": "x", "content": "c"}, "d", 5, {}], "c\nd"),
         ([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "so"}], "so"),
+        ([{"type": "thinking", "text": "hm"}, {"type": "text", "text": "so"}], "so"),
         ([], ""),
     ],
 )
@@ -102,25 +104,43 @@ def test_meta_tells_how_the_reply_ended_and_what_it_was_made_of() -> None:
     assert reply_meta(reply_with("so", reasoning_content="hm"))["reasoning_present"] is True
 
 
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        ({"error": {"message": "no", "code": "c"}}, ("no", "c")),
-        ({"error": {"message": "no", "type": "t", "code": None}}, ("no", "t")),
-        ({"error": "no"}, ("no", "")),
-        ({"detail": "no"}, ("no", "")),
-        ({"message": "no"}, ("no", "")),
-        ({"error": [1]}, ("", "")),
-        ([], ("", "")),
-    ],
-)
-def test_a_servers_own_words_are_found(data: object, found: tuple[str, str]) -> None:
-    assert error_message(data) == found
+def test_meta_tells_which_tokens_were_thoughts_and_which_were_cached() -> None:
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 8, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
+    meta = reply_meta(reply_with("so") | {"usage": usage})
+    assert meta["usage_details"] == {"reasoning_tokens": 4, "cached_tokens": 8}
+    for strange in (
+        5,
+        {"prompt_tokens_details": 5},
+        {"prompt_tokens_details": {"cached_tokens": "8"}},
+    ):
+        assert "usage_details" not in reply_meta(reply_with("so") | {"usage": strange})
+
+
+def test_an_error_in_the_place_of_a_reply_is_raised_as_such() -> None:
+    wire = ChatFormat(default_payload_builder, default_response_parser)
+    with pytest.raises(ReportedError, match="no such model"):
+        wire.read({"error": {"message": "no such model", "code": 404}})
+    assert wire.read(reply_with("so") | {"error": None}).text == "so"
+
+
+def test_a_stream_is_asked_for_with_its_usage() -> None:
+    wire = ChatFormat(default_payload_builder, default_response_parser)
+    asked = wire.payload(MESSAGES, 10, None, "m")
+    assert wire.streamed(asked) == {
+        **asked,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
 
 
 @given(JSON)
 def test_any_json_is_read_or_refused_by_type(data: object) -> None:
-    error_message(data)
+    reported_in(data)
     if isinstance(data, dict):
         reply_meta(data)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import socket
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rlm_core.adapters.chat_stream import ChatAssembler
 from rlm_core.adapters.endpoint import Endpoint
 from rlm_core.adapters.errors import (
     AdapterClosed,
@@ -23,6 +25,7 @@ from rlm_core.adapters.errors import (
     ServerFailed,
     Unreachable,
 )
+from rlm_core.adapters.reported import Reported, ReportedError, reported_in
 from rlm_core.adapters.retry import RetryPolicy
 from rlm_core.adapters.transport import HttpTransport
 from tests.rlm_core.adapters.chat_server import (
@@ -37,6 +40,8 @@ from tests.rlm_core.adapters.chat_server import (
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from rlm_core.adapters.wire import Assembler
 
 KEY = "sk-test-0123456789abcdef"
 QUICK = RetryPolicy(retries=3, base_delay=0.001, max_delay=0.002, deadline=30.0)
@@ -62,13 +67,43 @@ def transport_to(
         transport.close()
 
 
-def answer(data: object) -> object:
-    assert isinstance(data, dict)
-    return data["answer"]
+class Question:
+    """An exchange of the simplest kind: one question, no stream, no second thoughts."""
+
+    def body(self) -> bytes:
+        return json.dumps({"question": "\ud800?"}).encode("ascii")
+
+    def adapt(self, refusal: Reported) -> bool:
+        return False
+
+    def assembler(self) -> Assembler:
+        return ChatAssembler()
+
+    def read(self, data: object) -> object:
+        assert isinstance(data, dict)
+        if "error" in data:
+            raise ReportedError(reported_in(data))
+        return data["answer"]
+
+
+class Haggling(Question):
+    """Asks for less each time it is refused."""
+
+    def __init__(self, price: int, least: int) -> None:
+        self.price = price
+        self.least = least
+
+    def body(self) -> bytes:
+        return json.dumps({"price": self.price}).encode()
+
+    def adapt(self, refusal: Reported) -> bool:
+        assert refusal.message == "too dear"
+        self.price -= 1
+        return self.price >= self.least
 
 
 def post(transport: HttpTransport) -> object:
-    return transport.submit({"question": "\ud800?"}, answer).result(timeout=30)
+    return transport.submit(Question()).result(timeout=30)
 
 
 def failure(*behaviours: Behaviour, **options: float | RetryPolicy) -> ModelError:
@@ -113,6 +148,8 @@ def test_connections_are_reused() -> None:
         Reply(b"", 502),
         Reply(b"", 503),
         Reply(b"", 504),
+        Reply(b"", 529),
+        json_reply({"error": {"type": "overloaded_error", "message": "busy"}}),
         Drop(),
         Drop(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"),
         Drop(b"garbage\r\n\r\n"),
@@ -243,6 +280,32 @@ def test_a_lie_about_the_encoding_is_a_bad_reply() -> None:
     assert isinstance(error, BadReply)
 
 
+def test_a_refused_request_is_changed_and_sent_again_at_once() -> None:
+    refusal = json_reply({"error": {"message": "too dear"}}, 400)
+    patient = RetryPolicy(retries=1, base_delay=3600.0)
+    with (
+        ChatServer(refusal, refusal, OK) as server,
+        transport_to(server.base_url, retry=patient) as transport,
+    ):
+        assert transport.submit(Haggling(9, least=0)).result(timeout=30) == 42
+        assert [request.payload["price"] for request in server.requests] == [9, 8, 7]
+
+
+def test_a_request_that_cannot_be_changed_further_is_reported() -> None:
+    refusal = json_reply({"error": {"message": "too dear"}}, 400)
+    with ChatServer(refusal) as server, transport_to(server.base_url) as transport:
+        with pytest.raises(RequestRefused, match="too dear"):
+            transport.submit(Haggling(9, least=8)).result(timeout=30)
+        assert len(server.requests) == 2
+
+
+def test_an_error_that_stays_in_the_place_of_replies_is_reported_as_what_it_says() -> None:
+    error = failure(json_reply({"error": {"message": f"no such thing as {KEY}", "code": 400}}))
+    assert isinstance(error, RequestRefused)
+    assert "as HTTP 400" in str(error)
+    assert "no such thing as [key]" in str(error)
+
+
 def test_nobody_listening_is_unreachable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -265,7 +328,7 @@ def test_a_broken_proxy_setting_is_reported_without_its_password(
 
 def test_cancelling_a_call_closes_its_connection() -> None:
     with ChatServer(Hang()) as server, transport_to(server.base_url) as transport:
-        future = transport.submit({}, answer)
+        future = transport.submit(Question())
         while not server.requests:
             threading.Event().wait(0.01)
         assert future.cancel()
@@ -274,7 +337,7 @@ def test_cancelling_a_call_closes_its_connection() -> None:
 
 def test_closing_ends_calls_in_flight() -> None:
     with ChatServer(Hang()) as server, transport_to(server.base_url) as transport:
-        future = transport.submit({}, answer)
+        future = transport.submit(Question())
         while not server.requests:
             threading.Event().wait(0.01)
         transport.close()
@@ -305,7 +368,7 @@ def test_a_forgotten_transport_ends_its_thread() -> None:
 
 def test_calls_from_many_threads_all_come_back() -> None:
     with ChatServer(Reply(b"", 503), OK) as server, transport_to(server.base_url) as transport:
-        futures = [transport.submit({}, answer) for _ in range(40)]
+        futures = [transport.submit(Question()) for _ in range(40)]
         assert [future.result(timeout=30) for future in futures] == [42] * 40
 
 
@@ -314,7 +377,7 @@ def test_no_key_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.DEBUG),
         ChatServer(json_reply(body, 503), OK) as server,
-        transport_to(server.base_url) as transport,
+        transport_to(f"{server.base_url}/x?key={KEY}") as transport,
     ):
         assert post(transport) == 42
     assert "trying again" in caplog.text

@@ -1,0 +1,35 @@
+"""Which adapter a model's name asks for, as people write it on a command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rlm_core.adapters.served import ServedAdapter
+
+ANTHROPIC = "anthropic/"
+AZURE = "azure/"
+
+
+def adapter_named(
+    name: str, *, base_url: str | None = None, timeout: float = 60.0, deadline: float = 600.0
+) -> ServedAdapter:
+    """The adapter for `anthropic/MODEL`, `azure/DEPLOYMENT`, or a name at an OpenAI-compatible
+    server. Keys come from each provider's own place in the environment.
+
+    With a `base_url` every name is that server's own: gateways have models that are called
+    `anthropic/...` too. Times are seconds. Raises ValueError for what cannot work.
+    """
+    if base_url is None and name.startswith(ANTHROPIC):
+        from rlm_core.adapters.anthropic import AnthropicAdapter
+
+        model = name.removeprefix(ANTHROPIC)
+        return AnthropicAdapter(model=model, timeout=timeout, deadline=deadline)
+    if base_url is None and name.startswith(AZURE):
+        from rlm_core.adapters.azure_openai import AzureOpenAIAdapter
+
+        model = name.removeprefix(AZURE)
+        return AzureOpenAIAdapter(model=model, timeout=timeout, deadline=deadline)
+    from rlm_core.adapters.openai_compat import OpenAICompatAdapter
+
+    return OpenAICompatAdapter(model=name, base_url=base_url, timeout=timeout, deadline=deadline)
