@@ -45,6 +45,7 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "move_mount": (429, 429),
     "move_pages": (279, 239),
     "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
     "msgget": (68, 186),
     "msgrcv": (70, 188),
     "msgsnd": (69, 189),

@@ -194,7 +194,10 @@ obtained('seccomp', 1, 8, ctypes.byref(Fprog(1, program)))
         mechanism="POSIX message queues",
         layers=(Layer.SECCOMP, Layer.LANDLOCK, Layer.RLIMITS),
         also_off=(Layer.UID, Layer.USER),
-        code="obtained('mq_open', b'rlm-audit', 0o102, 0o600, None)",
+        code="""
+obtained('mq_open', b'rlm-audit', 0o102, 0o600, None)
+call('mq_unlink', b'rlm-audit')
+""",
         alone={Layer.SECCOMP: "a queue in an ipc namespace of its own"},
     ),
     # --- keys, time, names, modules ---
