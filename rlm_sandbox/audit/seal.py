@@ -48,7 +48,9 @@ def take(pid: int) -> Seal:
     facts = _status(pid)
     facts |= _stat(pid)
     for line in Path(f"/proc/{pid}/limits").read_text(encoding="ascii").splitlines()[1:]:
-        facts["limit " + line[:26].strip()] = " ".join(line[26:].split())
+        name = line[:26].strip()
+        if name != "Max cpu time":  # which the controller itself sets anew for each step
+            facts["limit " + name] = " ".join(line[26:].split())
     for name in _NAMESPACES:
         with contextlib.suppress(OSError):
             facts["namespace " + name] = str(Path(f"/proc/{pid}/ns/{name}").readlink())
