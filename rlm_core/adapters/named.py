@@ -20,6 +20,8 @@ def adapter_named(
     With a `base_url` every name is that server's own: gateways have models that are called
     `anthropic/...` too. Times are seconds. Raises ValueError for what cannot work.
     """
+    if base_url is None and name in {ANTHROPIC, AZURE}:
+        raise ValueError(f"which model? write for example {name}NAME")
     if base_url is None and name.startswith(ANTHROPIC):
         from rlm_core.adapters.anthropic import AnthropicAdapter
 

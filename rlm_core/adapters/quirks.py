@@ -95,7 +95,7 @@ def without_quirks(payload: Mapping[str, object], quirks: frozenset[Quirk]) -> d
     return wanted
 
 
-def streams(asked: bool, quirks: frozenset[Quirk]) -> bool:
+def streams(quirks: frozenset[Quirk], *, asked: bool) -> bool:
     """Whether a reply is to come as a stream: as asked, unless the server cannot."""
     return (asked or Quirk.STREAM_ONLY in quirks) and Quirk.NO_STREAM not in quirks
 

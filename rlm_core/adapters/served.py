@@ -140,7 +140,7 @@ class ModelCall:
         """The request with all that is known of the server by now."""
         self._heeded = self._quirks.known
         asked = dict(self._asked)
-        if streams(self._stream, self._heeded):
+        if streams(self._heeded, asked=self._stream):
             asked = self._wire.streamed(asked)
         self._sent = without_quirks(asked, self._heeded)
         return json.dumps(self._sent).encode("ascii")

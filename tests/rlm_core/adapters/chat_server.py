@@ -8,9 +8,10 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 
@@ -42,7 +43,38 @@ class Flood:
     """Send a reply that never ends."""
 
 
-Behaviour = Reply | Hang | Drop | Flood
+@dataclass(frozen=True)
+class Stream:
+    """Send a reply piece by piece, and then end it as HTTP says ("end"), break the connection
+    ("cut"), close it as if that were the end ("close"), say nothing more ("hang"), or send the last
+    piece again and again ("repeat")."""
+
+    pieces: tuple[bytes, ...]
+    then: Literal["end", "cut", "close", "hang", "repeat"] = "end"
+    media_type: str = "text/event-stream; charset=utf-8"
+    pause: float = 0.0
+    """Seconds between the pieces."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Look at the request first."""
+
+    decide: Callable[[Request], Behaviour]
+
+
+Behaviour = Reply | Hang | Drop | Flood | Stream | Judge
+
+
+def events(*data: object, named: bool = False) -> tuple[bytes, ...]:
+    """Server-sent events, one a piece: text as it is, all else as JSON."""
+    return tuple(_event(item, named) for item in data)
+
+
+def _event(data: object, named: bool) -> bytes:
+    name = f"event: {data['type']}\n" if named and isinstance(data, dict) else ""
+    text = data if isinstance(data, str) else json.dumps(data)
+    return f"{name}data: {text}\n\n".encode()
 
 
 def chat(content: object, **extra: object) -> Reply:
@@ -109,7 +141,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        behaviour = self.chat_server.next_behaviour(Request(self.path, dict(self.headers), body))
+        request = Request(self.path, dict(self.headers), body)
+        behaviour = self.chat_server.next_behaviour(request)
+        while isinstance(behaviour, Judge):
+            behaviour = behaviour.decide(request)
+        self._behave(behaviour)
+
+    def _behave(self, behaviour: Reply | Hang | Drop | Flood | Stream) -> None:
         match behaviour:
             case Reply():
                 self._reply(behaviour)
@@ -122,6 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
             case Flood():
                 self._flood()
+            case Stream():
+                with suppress(OSError):  # the client may go as soon as it knows enough
+                    self._stream(behaviour)
             case _:
                 assert_never(behaviour)
 
@@ -146,9 +187,49 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(0.02)
         while not self.chat_server.ended.is_set():
             with suppress(TimeoutError):
-                if self.connection.recv(1) == b"":
+                if self._client_is_gone():
                     self.chat_server.client_gone.set()
                     return
+
+    def _client_is_gone(self) -> bool:
+        try:
+            return self.connection.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def _stream(self, stream: Stream) -> None:
+        chunked = stream.then != "close"
+        self.close_connection = stream.then != "end"
+        self.send_response(200)
+        self.send_header("Content-Type", stream.media_type)
+        self.send_header(
+            *(("Transfer-Encoding", "chunked") if chunked else ("X-Length", "unknown"))
+        )
+        self.end_headers()
+        for piece in stream.pieces:
+            self._send(piece, chunked)
+            self.chat_server.ended.wait(stream.pause)
+        match stream.then:
+            case "end":
+                self._send(b"", chunked)
+            case "hang":
+                self._wait_for_the_end()
+            case "repeat":
+                self._repeat(stream)
+            case "cut" | "close":
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _send(self, piece: bytes, chunked: bool) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+
+    def _repeat(self, stream: Stream) -> None:
+        while not self.chat_server.ended.is_set():
+            try:
+                self._send(stream.pieces[-1], chunked=True)
+            except OSError:
+                self.chat_server.client_gone.set()
+                return
+            self.chat_server.ended.wait(stream.pause)
 
     def _flood(self) -> None:
         self.close_connection = True
