@@ -35,10 +35,16 @@ environment (flags win over it; keys are taken from here only):
   LLM_MODEL, LLM_SUBCALL_MODEL      as --model and --sub-model
   LLM_BASE_URL or OPENAI_BASE_URL   as --base-url; without it: https://api.openai.com/v1
   LLM_API_KEY or OPENAI_API_KEY     the key, where the server wants one
+  ANTHROPIC_API_KEY                 the key for models named anthropic/MODEL (the server may be
+                                    another: ANTHROPIC_BASE_URL)
+  AZURE_OPENAI_API_KEY              the key for models named azure/DEPLOYMENT, with
+  OPENAI_ENDPOINT                   their address, or the account in AZURE_ACCOUNT_NAME
   PARALLEL_SUBCALLS=1               helpers ask about chunks concurrently
   SHOW_TRAJECTORY=1                 afterwards, show every step on standard error
   LLM_LOG_LEVEL=INFO                log to standard error
   NO_COLOR=1                        no colours
+
+Where a base URL is set, every name is the name of a model at that server.
 
 Without a model the built-in offline model answers: it looks for the question's words and
 understands none of them. `--model offline` asks for it by name.

@@ -93,11 +93,11 @@ def _models(
 
 
 def _served(name: str, base_url: str | None, resources: ExitStack) -> ModelAdapter:
-    from rlm_core.adapters.openai_compat import OpenAICompatAdapter
+    from rlm_core.adapters.named import adapter_named
 
     try:
-        adapter = OpenAICompatAdapter(
-            model=name, base_url=base_url, timeout=SILENCE_SECONDS, deadline=CALL_SECONDS
+        adapter = adapter_named(
+            name, base_url=base_url, timeout=SILENCE_SECONDS, deadline=CALL_SECONDS
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -138,7 +138,7 @@ def _run(
     context: Context,
     output: Output,
     resources: ExitStack,
-) -> RunResult:
+) -> RunResult[str]:
     from rlm_core.rlm import RLM
 
     root, sub = models
