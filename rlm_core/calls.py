@@ -20,22 +20,43 @@ class CancelScope:
     """All that must be stopped when a run is cancelled or its time is over. Thread-safe.
 
     Whoever waits enters its own way of being stopped; what was entered last is stopped first, so
-    that a call in flight ends before the sandbox whose code waits for it.
+    that a call in flight ends before the sandbox whose code waits for it. Scopes nest: what is
+    below a scope is stopped with it, and can be stopped alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: CancelScope | None = None) -> None:
+        self._parent = parent
         self._lock = threading.Lock()
         self._stops: list[Callable[[], object]] = []
         self._timer: threading.Timer | None = None
         self._stopped = threading.Event()
-        self.cancelled = False
-        self.expired = False
+        self._cancelled = False
+        self._expired = False
+
+    @property
+    def cancelled(self) -> bool:
+        """True when this scope, or one above it, has been stopped."""
+        return self._cancelled or (self._parent is not None and self._parent.cancelled)
+
+    @property
+    def expired(self) -> bool:
         """True when it was the clock that ended the run, and not its caller."""
+        return self._expired or (self._parent is not None and self._parent.expired)
+
+    @contextmanager
+    def below(self) -> Generator[CancelScope]:
+        """A scope for a part of the run, which is stopped with this one.
+
+        Raises RunCancelled if it is too late already.
+        """
+        part = CancelScope(self)
+        with self.stopping(part.cancel):
+            yield part
 
     def cancel(self) -> None:
         """Stop everything in flight, and everything that is entered later. Idempotent."""
         with self._lock:
-            self.cancelled = True
+            self._cancelled = True
             stops = self._stops[::-1]
         self._stopped.set()
         for stop in stops:
@@ -82,7 +103,7 @@ class CancelScope:
         with self._lock:
             if self.cancelled:
                 return
-            self.expired = True
+            self._expired = True
         self.cancel()
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, TypedDict
 from rlm_core import prompts
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy
-from rlm_core.rules import AutoFinalize, EpisodeRules
+from rlm_core.rules import AutoFinalize, Compaction, EpisodeRules
+from rlm_core.tools import Tool, prompt_of, tools_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rlm_core.adapters.base import ModelAdapter
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from rlm_core.events import RLMEventListener
     from rlm_core.provider import ProviderLimits
     from rlm_sandbox import Limits
+
+
+MODEL_WINDOW = 128_000
+"""Tokens that a model takes at once, unless the caller says otherwise."""
 
 
 class Options(TypedDict, total=False):
@@ -66,6 +71,13 @@ class Options(TypedDict, total=False):
     rlm_diagnostics: bool
     repl_extensions: Callable[..., Mapping[str, object] | None] | None
     functions: Mapping[str, Callable[..., object]]
+    tools: Mapping[str, Callable[..., object]] | Iterable[Callable[..., object] | Tool]
+    compaction: str | None
+    model_window: int
+    compaction_share: float
+    seed: int | None
+    redact_content: bool
+    secrets: Collection[str]
     log_truncate_code: int
     log_truncate_output: int
     log_truncate_prompt_summary: int
@@ -114,6 +126,10 @@ class TraceOptions:
     """Where the trace is written while the run goes on, and how long its texts may be."""
 
     path: Path | str | None = None
+    redact_content: bool = False
+    """Leave out of the file what texts say; such a trace can be shown, and not be replayed."""
+    secrets: tuple[str, ...] = ()
+    """Texts to hide in the file, beside those that `rlm_core.redaction` finds by itself."""
     code_chars: int = 2000
     output_chars: int = 1000
     prompt_chars: int = 2000
@@ -133,16 +149,23 @@ class Config:
     """Further host functions for the code, by name."""
     extensions: Callable[..., Mapping[str, object] | None] | None = None
     """Makes further functions and values for a session: called with rlm, repl, retriever, log."""
+    tools: tuple[Tool, ...] = ()
+    """Functions that are described to the model, and whose arguments are checked."""
+    seed: int | None = None
+    """Seed of `random` in the sessions; None draws one, which the trace names."""
 
 
 def configure(options: Options) -> Config:
     """The options, grouped and checked. Raises ConfigError, or TypeError for an unknown name."""
     _refuse_foreign(options)
     policy = options.get("policy") or Policy()
+    tools = tools_of(options.get("tools") or ())
     return Config(
         policy=policy,
-        rules=_rules(options, policy),
-        subcalls=_subcalls(options),
+        rules=_rules(options, policy, tools),
+        subcalls=_subcalls(options, tools),
+        tools=tools,
+        seed=options.get("seed"),
         sandbox=SandboxOptions(
             limits=options.get("limits"),
             isolation=options.get("isolation", "auto"),
@@ -151,6 +174,8 @@ def configure(options: Options) -> Config:
         ),
         trace=TraceOptions(
             path=options.get("trace_path"),
+            redact_content=options.get("redact_content", False),
+            secrets=tuple(options.get("secrets", ())),
             code_chars=options.get("log_truncate_code", 2000),
             output_chars=options.get("log_truncate_output", 1000),
             prompt_chars=options.get("log_truncate_prompt_summary", 2000),
@@ -161,9 +186,9 @@ def configure(options: Options) -> Config:
     )
 
 
-def _rules(options: Options, policy: Policy) -> EpisodeRules:
+def _rules(options: Options, policy: Policy, tools: Iterable[Tool]) -> EpisodeRules:
     base = options.get("system_prompt", prompts.BASE_SYSTEM_PROMPT)
-    supplement = options.get("system_prompt_supplement", "")
+    supplement = options.get("system_prompt_supplement", "") + prompt_of(tools)
     return EpisodeRules(
         system_prompt=prompts.build_system_prompt(base, supplement=supplement),
         max_steps=policy.max_steps,
@@ -180,7 +205,21 @@ def _rules(options: Options, policy: Policy) -> EpisodeRules:
         subcall_guard_steps=options.get("subcall_guard_steps"),
         fallback_guard_steps=options.get("fallback_guard_steps"),
         collapse_limit=options.get("loop_collapse_limit", 5),
+        compaction=_compaction(options),
     )
+
+
+def _compaction(options: Options) -> Compaction | None:
+    by = options.get("compaction", "rule")
+    if by is None:
+        return None
+    if by not in {"rule", "model"}:
+        raise ConfigError(f"compaction must be 'rule', 'model' or None, not {by!r}")
+    share = options.get("compaction_share", 0.6)
+    if not 0 < share < 1:
+        raise ConfigError(f"compaction_share is a share of the window, between 0 and 1: {share}")
+    window = options.get("model_window", MODEL_WINDOW)
+    return Compaction("rule" if by == "rule" else "model", int(window * share))
 
 
 def _auto_finalize(options: Options) -> AutoFinalize | None:
@@ -196,7 +235,7 @@ def _auto_finalize(options: Options) -> AutoFinalize | None:
     )
 
 
-def _subcalls(options: Options) -> SubcallOptions:
+def _subcalls(options: Options, tools: Iterable[Tool]) -> SubcallOptions:
     concurrent = options.get("max_concurrent_subcalls", 10)
     if concurrent < 1:
         raise ConfigError(f"max_concurrent_subcalls must be at least 1, not {concurrent}")
@@ -209,7 +248,8 @@ def _subcalls(options: Options) -> SubcallOptions:
         max_depth=options.get("max_recursion_depth", 2),
         recursive_system_prompt=options.get(
             "recursive_subcall_system_prompt", prompts.RECURSIVE_SUBCALL_SYSTEM_PROMPT
-        ),
+        )
+        + prompt_of(tools),
         recursive_max_steps=options.get("recursive_subcall_max_steps", 3),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rlm_core import prompts
+from rlm_core import compaction, prompts
 from rlm_core.policy import estimate_tokens
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Conversation:
     query: str
     facts: ContextFacts
     turns: list[Message] = field(default_factory=list)
+    summary: str = ""
+    """What stands for turns that were compacted."""
 
     def ask(self, feedback: Feedback, step: int, *, repl_executed: bool) -> tuple[Message, ...]:
         """The messages to send for a step, which becomes part of the history."""
@@ -68,6 +70,31 @@ class Conversation:
         """Take the model's reply into the history."""
         if self.rules.conversation_history:
             self.turns.append({"role": "assistant", "content": text.strip() or EMPTY_REPLY})
+
+    def older(self, feedback: Feedback) -> list[Message]:
+        """Turns that are due to be summarised: all but the last two, if the history is too long."""
+        rules, turns = self.rules.compaction, self.turns
+        if rules is None or tokens_in(turns) + _tokens_of(feedback) <= rules.above_tokens:
+            return []
+        older = turns[2 : max(2, len(turns) - 3)]
+        worth_it = tokens_in(older) * 4 >= tokens_in(turns[2:])
+        return older if worth_it else []
+
+    def ask_for_compaction(self) -> tuple[Message, ...]:
+        """The messages that ask the model for a summary of all turns so far."""
+        return (*self.turns, {"role": "user", "content": compaction.REQUEST})
+
+    def compact(self, older: Sequence[Message], summary: str | None) -> str:
+        """Replace these turns by a summary, by rule if none is given; returns it."""
+        head, first = self.turns[0], self.turns[1]
+        told = f"\n\n{compaction.HEADING}\n{self.summary}"
+        plain = first["content"].removesuffix(told) if self.summary else first["content"]
+        if summary is None:
+            summary = compaction.summary_of(older, before=self.summary)
+        self.summary = summary
+        opening = {"role": "user", "content": f"{plain}\n\n{compaction.HEADING}\n{summary}"}
+        self.turns = [head, opening, *self.turns[2 + len(older) :]]
+        return summary
 
     def ask_for_summary(self, feedback: Feedback, step: int) -> tuple[Message, ...]:
         """The messages that ask for the best answer when no step is left."""
@@ -114,6 +141,11 @@ class Conversation:
             root_query=self.query,
         )
         return {"role": "user", "content": content}
+
+
+def _tokens_of(feedback: Feedback) -> int:
+    shown = (feedback.stdout[: prompts.STDOUT_SHOWN], feedback.error, feedback.state)
+    return sum(map(estimate_tokens, shown))
 
 
 def trimmed(messages: Sequence[Message], max_tokens: int) -> list[Message]:

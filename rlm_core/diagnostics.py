@@ -41,7 +41,7 @@ class Diagnostics:
         self.log(
             "runtime_fingerprint",
             {
-                "version": _version(),
+                "version": own_version(),
                 "python": platform.python_version(),
                 "root_model": identity_of(root),
                 "sub_model": identity_of(sub),
@@ -94,7 +94,7 @@ class Diagnostics:
         )
 
 
-def _version() -> str:
+def own_version() -> str:
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:  # run from a checkout

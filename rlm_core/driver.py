@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from rlm_core.adapters.base import prompt_text
 from rlm_core.conversation import ContextFacts, tokens_in
 from rlm_core.errors import RunCancelled
 from rlm_core.loop import Episode
+from rlm_core.models import model_name
 from rlm_core.policy import (
     MaxCostExceeded,
     MaxSecondsExceeded,
     MaxStepsExceeded,
     PolicyError,
 )
+from rlm_core.recording import digest_of_messages
 from rlm_core.stimuli import (
     Ask,
     Begin,
     Clear,
+    Compacted,
     Finish,
     Limit,
     Look,
@@ -29,23 +32,23 @@ from rlm_core.stimuli import (
     Replied,
     Run,
 )
-from rlm_core.subcalls import cut
-from rlm_core.trace import TraceStep
+from rlm_core.trace import TraceStep, cut
 from rlm_sandbox.errors import SandboxClosed
 
 if TYPE_CHECKING:
-    from rlm_core.adapters.base import ModelAdapter, ModelResponse
+    from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.calls import CancelScope
     from rlm_core.context import Context
     from rlm_core.ledger import Reservation
     from rlm_core.rules import EpisodeRules
-    from rlm_core.session import CellReport, Session
+    from rlm_core.session import Session
     from rlm_core.stimuli import Action, Event
     from rlm_core.subcalls import Subcalls
     from rlm_core.tree import RunTree
 
 HEAD_CHARS = 400  # enough of the context to know it again when it is printed
 _TOO_LATE = "MaxSecondsExceeded: the run's time is over; the cell was not run"
-_SUMMARY_NAME = "[max_steps_summary]"
+_PURPOSES = {"summary": "[max_steps_summary]", "compaction": "[compaction]"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ class Task:
     context: Context
     rules: EpisodeRules
     adapter: ModelAdapter
+    name: str
+    """Which episode of the run it is: the same in a replay."""
+    scope: CancelScope
     level: int = 0
     parent_id: int | None = None
 
@@ -69,6 +75,7 @@ class EpisodeDriver:
         self._session = session
         self._subcalls = subcalls
         self._subcalls_seen = 0
+        self._asked = 0
         self.episode = Episode(task.rules, task.query, facts_of(task.context))
 
     def run(self) -> Finish:
@@ -87,37 +94,65 @@ class EpisodeDriver:
                     event = Looked(self._session.read(names))
                 case Finish():
                     return action
-                case Clear():
-                    raise AssertionError("Clear is never the last action")
+                case Clear() | Compacted():
+                    raise AssertionError(f"{action} is never the last action")
                 case _:
                     assert_never(action)
 
     def _prepared(self, actions: tuple[Action, ...]) -> Action:
         """Carry out the actions that need no answer, and return the last."""
         for action in actions[:-1]:
-            assert isinstance(action, Clear)
-            self._session.clear(action.name)
+            match action:
+                case Clear(name):
+                    self._session.clear(name)
+                case Compacted():
+                    self._record_compaction(action)
+                case _:
+                    raise AssertionError(f"{action} is not the last action")
         return actions[-1]
 
     def _ask(self, ask: Ask) -> Replied | Refused:
         tree = self._tree
-        name = tree.model_name(self._task.adapter)
+        name = model_name(self._task.adapter)
         try:
             held = self._hold(ask, name)
         except PolicyError as error:
             return Refused(limit_of(error))
         tree.diagnostics.request(ask.messages, ask.max_tokens, self.episode.step)
+        step = self._begin_ask(ask)
         started = time.monotonic()
         try:
-            reply = tree.ask(self._task.adapter, ask.messages, ask.max_tokens)
+            with tree.running(step.step_id, self._task.scope) as scope:
+                self._asked += 1
+                reply = tree.ask_as_episode(
+                    self._task.adapter,
+                    ask.messages,
+                    ask.max_tokens,
+                    scope,
+                    episode=self._task.name,
+                    number=self._asked,
+                    asked=digest_of_messages(ask.messages),
+                )
         except BaseException as error:
             tree.ledger.give_back(held)
             if isinstance(error, RunCancelled) and tree.scope.expired:
                 return Refused(Limit.SECONDS)
+            if isinstance(error, Exception):
+                said = cut(f"{type(error).__name__}: {error}", tree.config.trace.output_chars)
+                tree.recorder.add(replace(step, error=said, elapsed=time.monotonic() - started))
             raise
         tree.ledger.settle(held, reply.usage, reply.model_id or name)
         tree.diagnostics.response(reply, self.episode.step)
-        self._record_reply(ask, reply, time.monotonic() - started)
+        tree.recorder.add(
+            replace(
+                step,
+                code=cut(reply.text, tree.config.trace.code_chars),
+                output=reply.text,
+                usage=reply.usage,
+                model=reply.model_id,
+                elapsed=time.monotonic() - started,
+            )
+        )
         overdrawn = tree.ledger.overdrawn()
         reason = (reply.meta or {}).get("finish_reason")
         return Replied(
@@ -137,7 +172,16 @@ class EpisodeDriver:
 
     def _run(self, run: Run) -> Ran:
         started = time.monotonic()
-        scope = self._tree.scope
+        scope = self._task.scope
+        step = self._begin(
+            TraceStep(
+                step_id=0,
+                kind="repl_exec",
+                depth=self._task.level,
+                code=cut(run.code, self._tree.config.trace.code_chars),
+                parent_id=self._task.parent_id,
+            )
+        )
         try:
             with scope.stopping(self._session.close):
                 report = self._session.run(run.code)
@@ -145,59 +189,58 @@ class EpisodeDriver:
         except (RunCancelled, SandboxClosed):
             if scope.expired:
                 return Ran(error=_TOO_LATE)
+            scope.check()
             raise
         if not scope.expired:
             scope.check()
         self._tree.recorder.check()
-        self._record_cell(run, report, time.monotonic() - started)
+        result = report.result
+        self._tree.recorder.add(
+            replace(
+                step,
+                stdout=result.stdout,
+                error=result.error,
+                elapsed=time.monotonic() - started,
+                outcome=result.outcome.value,
+                state=result.state.value,
+            )
+        )
         answered = self._subcalls.answered
         subcalls, self._subcalls_seen = answered - self._subcalls_seen, answered
         return Ran(
-            stdout=report.result.stdout,
-            error=report.result.error,
+            stdout=result.stdout,
+            error=result.error,
             changes=report.changes,
             values=values,
             submitted=self._subcalls.take_submitted() or report.submitted,
             subcalls=subcalls,
         )
 
-    def _record_reply(self, ask: Ask, reply: ModelResponse, elapsed: float) -> None:
-        lengths = self._tree.config.trace
-        summary = prompt_text([ask.messages[-1]]) if ask.purpose == "step" else _SUMMARY_NAME
-        self._record(
+    def _begin_ask(self, ask: Ask) -> TraceStep:
+        about = _PURPOSES.get(ask.purpose) or prompt_text([ask.messages[-1]])
+        return self._begin(
             TraceStep(
                 step_id=0,
                 kind="root_call",
                 depth=self._task.level,
-                prompt_summary=cut(summary, lengths.prompt_chars),
-                code=cut(reply.text, lengths.code_chars),
-                output=reply.text,
-                usage=reply.usage,
-                model=reply.model_id,
-                elapsed=elapsed,
+                prompt_summary=cut(about, self._tree.config.trace.prompt_chars),
                 parent_id=self._task.parent_id,
             )
         )
 
-    def _record_cell(self, run: Run, report: CellReport, elapsed: float) -> None:
-        result = report.result
-        self._record(
-            TraceStep(
-                step_id=0,
-                kind="repl_exec",
-                depth=self._task.level,
-                code=cut(run.code, self._tree.config.trace.code_chars),
-                stdout=result.stdout,
-                error=result.error,
-                elapsed=elapsed,
-                parent_id=self._task.parent_id,
-                outcome=result.outcome.value,
-                state=result.state.value,
-            )
+    def _record_compaction(self, compacted: Compacted) -> None:
+        step = TraceStep(
+            step_id=0,
+            kind="compaction",
+            depth=self._task.level,
+            prompt_summary=f"{compacted.turns} older turns were summarised",
+            output=compacted.summary,
+            parent_id=self._task.parent_id,
         )
+        self._tree.recorder.add(self._begin(step))
 
-    def _record(self, step: TraceStep) -> None:
-        self._tree.recorder.add(step, level=self._task.level)
+    def _begin(self, step: TraceStep) -> TraceStep:
+        return self._tree.recorder.begin(step, level=self._task.level)
 
 
 def facts_of(context: Context) -> ContextFacts:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 class RLMEvent:
     """A run began, a step began or ended, or the run finished. Times are seconds.
 
-    `total_steps`, `total_subcalls` and `tokens_used` count up to the moment of the event.
+    `total_steps`, `total_subcalls` and `tokens_used` count up to the moment of the event. The step
+    of "step_started" has the number that its "step_completed" will have, and what is known by
+    then; a step that was refused or cancelled is completed with an `error`.
     """
 
-    kind: Literal["run_started", "step_completed", "run_finished"]
+    kind: Literal["run_started", "step_started", "step_completed", "run_finished"]
     query: str | None = None
     step: TraceStep | None = None
     context_metadata: dict[str, object] | None = None

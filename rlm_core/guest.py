@@ -8,16 +8,22 @@ name of `__all__` is put into the session and comes back after a cell that binds
 from __future__ import annotations
 
 import json
+import random
 import sys
 import types
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
     from rlm_core.context import Context, DocumentSpans
+    from rlm_core.jsonish import Asking, parse_jsonish
+    from rlm_core.short_answers import first_word, short_answer
 
-    P = CONTEXT_SOURCE = CONTEXT_TYPE = ""
+    P = CONTEXT_TYPE = ""
+    MODULES: dict[str, str] = {}
+    SEED = 0
     CONTEXT_PATHS: list[str] = []
     DOCUMENT_BOUNDS: list[int] = []
     DOCUMENTS_TEXT = sys.argv[0] if sys.argv else None
@@ -35,8 +41,8 @@ if TYPE_CHECKING:
         """What is left."""
         ...
 
-    def rlm_submit(text: str) -> None:
-        """Take an answer."""
+    def rlm_submit(answer: object, text: str | None = None) -> None:
+        """Take an answer, and how it reads."""
         ...
 
 
@@ -72,23 +78,23 @@ __all__ = [
 
 BAD_ITEM = "llm_batch expects a list of prompt strings."
 PORTION_CHARS = 2_000_000  # up to 8 MB as UTF-8: half of what may cross at once
-RECORD_KEYS = ("records", "items", "entities", "results", "data")
-LONGEST_SHORT_ANSWER = 80
-EDGES = " \t\r\n.,;:\"'()[]{}"
 
 
-def _load_context() -> types.ModuleType:
-    """The host's context module, run here from its source: there is one definition of Context."""
-    module = types.ModuleType("rlm_context")
-    sys.modules["rlm_context"] = module  # dataclasses look their module up
-    exec(compile(CONTEXT_SOURCE, "<rlm_context>", "exec"), module.__dict__)  # noqa: S102 - our own
-    return module
+def _load(name: str, source: str) -> None:
+    """A module of the host, run here from its source: there is one definition of each name."""
+    module = types.ModuleType(name)
+    sys.modules[name] = module  # dataclasses look their module up
+    exec(compile(source, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - our own
 
 
-_context = _load_context()
+for _name, _source in MODULES.items():
+    _load(_name, _source)
 if not TYPE_CHECKING:
-    Context = _context.Context
-    DocumentSpans = _context.DocumentSpans
+    from rlm_context import Context, DocumentSpans
+    from rlm_jsonish import Asking, parse_jsonish
+    from rlm_short_answers import first_word, short_answer
+_parse_jsonish_response = parse_jsonish
+random.seed(SEED)  # a run that is replayed draws what it drew
 _whole = P if DOCUMENTS_TEXT is None else DOCUMENTS_TEXT
 ctx = Context(P, DocumentSpans(_whole, DOCUMENT_BOUNDS), CONTEXT_TYPE, tuple(CONTEXT_PATHS))
 
@@ -262,7 +268,7 @@ def ask_chunks_first(
 ) -> str | None:
     """Ask about one piece after the other, up to the first that gives a short clear answer."""
     for prompt in dict.fromkeys(_prompts(question, _pieces(chunks, chunk_size, overlap))):
-        answer = _short_answer(llm_query(prompt, max_tokens=max_tokens))
+        answer = short_answer(llm_query(prompt, max_tokens=max_tokens))
         if answer is not None:
             return answer
     return None
@@ -272,7 +278,7 @@ def pick_first_answer(answers: object) -> str | None:
     """The first of several answers that is short and clear, without its preamble, or None."""
     if not isinstance(answers, (list, tuple)):
         return None
-    short = (_short_answer(item) for item in answers if isinstance(item, str))
+    short = (short_answer(item) for item in answers if isinstance(item, str))
     return next((item for item in short if item is not None), None)
 
 
@@ -282,37 +288,75 @@ def extract_after(marker: str, *, max_len: int = 128) -> str | None:
     if position < 0:
         return None
     start = position + len(marker)
-    return _first_word(P[start : start + max_len])
+    return first_word(P[start : start + max_len])
 
 
 def llm_query_json(
-    prompt: str, text: str | None = None, *, model: str | None = None, max_tokens: int | None = None
+    prompt: str,
+    text: str | None = None,
+    *,
+    schema: object = None,
+    model: str | None = None,
+    max_tokens: int | None = None,
 ) -> object:
-    """Ask a sub-model and parse its answer as JSON; what is none is {"_parse_error", "_raw"}."""
+    """Ask a sub-model and parse its answer as JSON; what is none is {"_parse_error", "_raw"}.
+
+    With a `schema`, such as {"name": str, "age": "int?"}, the answer is of that form: the
+    sub-model is told what it must be, and once, if it was not, what was wrong.
+    """
     whole = f"{prompt}\n\n{text}" if bool(text) else prompt
-    return _parse_jsonish_response(llm_query(whole, model=model, max_tokens=max_tokens))
+    ask = partial(_one_by_one, model=model, max_tokens=max_tokens)
+    return Asking(ask, schema, _is_reply).values([whole])[0]
 
 
 def llm_batch_json(
-    prompts: list[str], *, model: str | None = None, max_tokens: int | None = None
+    prompts: list[str],
+    *,
+    schema: object = None,
+    model: str | None = None,
+    max_tokens: int | None = None,
 ) -> list[object]:
-    """`llm_batch` with every answer parsed as JSON."""
-    answers = llm_batch(prompts, model=model, max_tokens=max_tokens)
-    return [_parse_jsonish_response(answer) for answer in answers]
+    """`llm_query_json` for many prompts at once."""
+    ask = partial(llm_batch, model=model, max_tokens=max_tokens)
+    return Asking(ask, schema, _is_reply).values(prompts)
 
 
 def llm_query_records(
-    prompt: str, *, model: str | None = None, max_tokens: int | None = None
+    prompt: str,
+    *,
+    schema: object = None,
+    model: str | None = None,
+    max_tokens: int | None = None,
 ) -> list[dict[str, object]]:
-    """Ask a sub-model for records: the dicts in the JSON that it answers."""
-    return _records(llm_query_json(prompt, model=model, max_tokens=max_tokens))
+    """Ask a sub-model for records: the dicts in the JSON that it answers.
+
+    With the `schema` of one record, those that are not of that form in the end are left out.
+    """
+    ask = partial(_one_by_one, model=model, max_tokens=max_tokens)
+    return Asking(ask, schema, _is_reply).records([prompt])[0]
 
 
 def llm_batch_records(
-    prompts: list[str], *, model: str | None = None, max_tokens: int | None = None
+    prompts: list[str],
+    *,
+    schema: object = None,
+    model: str | None = None,
+    max_tokens: int | None = None,
 ) -> list[list[dict[str, object]]]:
     """`llm_query_records` for many prompts at once."""
-    return [_records(item) for item in llm_batch_json(prompts, model=model, max_tokens=max_tokens)]
+    ask = partial(llm_batch, model=model, max_tokens=max_tokens)
+    return Asking(ask, schema, _is_reply).records(prompts)
+
+
+def _one_by_one(
+    prompts: list[str], *, model: str | None = None, max_tokens: int | None = None
+) -> list[str]:
+    return [llm_query(prompt, model=model, max_tokens=max_tokens) for prompt in prompts]
+
+
+def _is_reply(text: str) -> bool:
+    """False for what stands in the place of a reply that could not be had."""
+    return not isinstance(text, PromptError) and not text.startswith("[SUBCALL_LIMIT]")
 
 
 def budget() -> dict[str, int | float | None]:
@@ -322,14 +366,14 @@ def budget() -> dict[str, int | float | None]:
 
 def FINAL(answer: object) -> None:  # noqa: N802 - the field's own name
     """Give the answer from within code; the run ends after this cell."""
-    rlm_submit(_answer_text(answer))
+    _submit(answer)
 
 
 def FINAL_VAR(name: object) -> None:  # noqa: N802 - the field's own name
     """Give the value of a variable (its name, or itself) as the answer."""
     session = sys._getframe(1).f_globals
     named = isinstance(name, str) and name in session
-    rlm_submit(_answer_text(session[name] if named else name))
+    _submit(session[name] if named else name)
 
 
 def SUBMIT(*values: object, **fields: object) -> None:  # noqa: N802 - the field's own name
@@ -337,9 +381,24 @@ def SUBMIT(*values: object, **fields: object) -> None:  # noqa: N802 - the field
     if len(fields) == 1 and not values:
         values, fields = tuple(fields.values()), {}
     answer = values[0] if len(values) == 1 and not fields else [*values] or fields
-    if not isinstance(answer, str) and fields:
-        answer = json.dumps(answer, ensure_ascii=False, default=str)
-    rlm_submit(_answer_text(answer))
+    text = json.dumps(answer, ensure_ascii=False, default=str) if fields else None
+    _submit(answer, text)
+
+
+def _submit(answer: object, text: str | None = None) -> None:
+    """Hand an answer over as the data that it is, or, where that cannot cross, as its text."""
+    said = getattr(answer, "text", None)
+    plain = said if isinstance(said, str) else answer
+    if hasattr(plain, "__dataclass_fields__"):
+        import dataclasses
+
+        plain = dataclasses.asdict(plain)  # ty: ignore[invalid-argument-type]
+    try:
+        rlm_submit(plain, text)
+    except Exception as refused:
+        if type(refused).__name__ != "ValueRefused":
+            raise
+        rlm_submit(str(answer) if text is None else text)
 
 
 def SHOW_VARS() -> str:  # noqa: N802 - the field's own name
@@ -375,11 +434,6 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-def _answer_text(answer: object) -> str:
-    text = getattr(answer, "text", None)
-    return text if isinstance(text, str) else str(answer)
-
-
 def _question_among(values: list[object]) -> str | None:
     for value in values:
         if isinstance(value, str):
@@ -413,58 +467,3 @@ def _prompt(question: str, piece: str) -> str:
 
 def _prompts(question: str | None, pieces: list[str]) -> list[str]:
     return [_prompt(question, piece) for piece in pieces] if bool(question) else pieces
-
-
-def _first_word(text: str) -> str | None:
-    words = text.split(None, 1)
-    return (words[0].strip(EDGES) or None) if words else None
-
-
-def _short_answer(text: str) -> str | None:
-    cleaned = text.strip()
-    if "```" in cleaned or "<think>" in cleaned.lower():
-        return None
-    if cleaned.lower().startswith(("answer:", "final:", "result:")):
-        cleaned = cleaned.split(":", 1)[1].strip()
-    marker = "the key term is:"
-    if marker in cleaned.lower():
-        return _first_word(cleaned[cleaned.lower().index(marker) + len(marker) :])
-    unusable = cleaned in {"", "NO_ANSWER"} or cleaned.startswith(("[SUBCALL_LIMIT]", "[ERROR]"))
-    if unusable or "\n" in cleaned or len(cleaned) > LONGEST_SHORT_ANSWER:
-        return None
-    return cleaned
-
-
-def _parse_jsonish_response(text: str) -> object:
-    """JSON in an answer: plain, in a fence, after "name:", or the first {...} or [...] of it."""
-    stripped = _unfenced(text)
-    candidates = [stripped]
-    if ":" in stripped:
-        candidates.append(stripped.split(":", 1)[1].strip())
-    for opening, closing in ("{}", "[]"):
-        start, end = stripped.find(opening), stripped.rfind(closing)
-        if 0 <= start < end:
-            candidates.append(stripped[start : end + 1])
-    for candidate in candidates:
-        try:
-            return json.loads(candidate)
-        except ValueError:
-            continue
-    return {"_parse_error": "Could not parse JSON from subcall response.", "_raw": stripped}
-
-
-def _unfenced(text: str) -> str:
-    stripped = text.strip()
-    lines = stripped.splitlines()
-    if len(lines) >= 2 and lines[0].startswith("```") and lines[-1].strip() == "```":
-        return "\n".join(lines[1:-1]).strip()
-    return stripped
-
-
-def _records(parsed: object) -> list[dict[str, object]]:
-    if isinstance(parsed, dict):
-        nested = next(
-            (parsed[key] for key in RECORD_KEYS if isinstance(parsed.get(key), list)), None
-        )
-        parsed = nested if nested is not None else ([] if "_parse_error" in parsed else [parsed])
-    return [item for item in parsed if isinstance(item, dict)] if isinstance(parsed, list) else []

@@ -17,6 +17,7 @@ from rlm_core import salvage, verdict
 from rlm_core.conversation import ContextFacts, Conversation, Feedback
 from rlm_core.phases import (
     Asked,
+    Compacting,
     FallingBack,
     Guarding,
     Over,
@@ -40,6 +41,7 @@ from rlm_core.stimuli import (
     Ask,
     Begin,
     Clear,
+    Compacted,
     Ending,
     Finish,
     Limit,
@@ -50,10 +52,13 @@ from rlm_core.stimuli import (
     Replied,
     Run,
     RunStatus,
+    Value,
 )
-from rlm_core.verdict import Accepted, Blocked, Done, NotYet, Rejected
+from rlm_core.verdict import Accepted, Blocked, Done, Mistyped, NotYet, Rejected, Typed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rlm_core.rules import EpisodeRules
     from rlm_core.stimuli import Action, Actions, Event, Values
 
@@ -129,6 +134,10 @@ class Episode:
                 return self._on_final_value(final, values)
             case Guarding(), Looked(values):
                 return self._fall_back() if self._guard_is_due(values) else self._next()
+            case Compacting(), Replied(text):
+                return self._compact(text.strip() or None)
+            case Compacting(), Refused():
+                return self._compact(None)
             case Salvaging(ending, attempt), _:
                 return self._on_attempt(ending, attempt, event)
         raise ValueError(f"{type(event).__name__} is not expected in {self._phase}")
@@ -164,8 +173,9 @@ class Episode:
         refusal = verdict.guard(self.rules, self._done())
         if refusal is not None:
             return self._invalid_turn(refusal)
+        self._feedback = Feedback()
         if final.name is None:
-            return self._finish(_text_of(final), Ending.FINAL)
+            return self._finish(Value(_text_of(final)), Ending.FINAL)
         self._phase = Resolving(final)
         return Look((final.name,))
 
@@ -174,10 +184,10 @@ class Episode:
         found = value is not None and value.kind != "none"
         match final:
             case Final(text):
-                return self._finish(value.text if value and found else text, Ending.FINAL)
+                return self._finish(value if value and found else Value(text), Ending.FINAL)
             case FinalVar():
                 if value is not None and found:
-                    return self._finish(value.text, Ending.FINAL_VAR)
+                    return self._finish(value, Ending.FINAL_VAR)
                 self._feedback = Feedback(error=verdict.MISSING_VARIABLE)
                 return self._next() if self._fallback_used else self._fall_back()
 
@@ -249,7 +259,7 @@ class Episode:
         )
         match judged:
             case Accepted(answer):
-                return self._finish(answer, Ending.AUTO_FINALIZE)
+                return self._auto_answer(answer, values[auto.variable])
             case NotYet(error):
                 self._complain(error)
                 return None
@@ -262,6 +272,14 @@ class Episode:
                 self._complain(verdict.rejection_feedback(auto, pattern, self._rejections))
         self._before.append(Clear(auto.variable))
         return None
+
+    def _auto_answer(self, answer: str, value: Value) -> Action | None:
+        """The variable holds an answer: finish, unless it is of another type than asked for."""
+        read = self._read(value)
+        if isinstance(read, Mistyped):
+            self._complain(read.error)
+            return None
+        return self._over(answer, RunStatus.ANSWERED, Ending.AUTO_FINALIZE, read)
 
     # --- fallback code ------------------------------------------------------------------------
 
@@ -308,14 +326,47 @@ class Episode:
     def _ask(self) -> Action:
         if self.step >= self.rules.max_steps:
             return self._end(Ending.MAX_STEPS)
+        if self._conversation.older(self._feedback):
+            return self._make_room()
+        return self._ask_now()
+
+    def _make_room(self) -> Action:
+        """The history is too long: summarise its older part before the next step."""
+        rules = self.rules.compaction
+        if rules is None or rules.by == "rule":
+            return self._compact(None)
+        self._phase = Compacting()
+        messages = self._conversation.ask_for_compaction()
+        return Ask(messages, self.rules.max_tokens, "compaction")
+
+    def _ask_now(self) -> Action:
         self.step += 1
         self._phase = Asked()
         messages = self._conversation.ask(self._feedback, self.step, repl_executed=self._ran_code)
         return Ask(messages, self.rules.max_tokens)
 
-    def _finish(self, answer: str, ending: Ending) -> Action:
+    def _compact(self, summary: str | None) -> Action:
+        """Put a summary in the place of older turns, and go on with the step."""
+        older = self._conversation.older(self._feedback)
+        shown = self._conversation.compact(older, summary)
+        self._before.append(Compacted(shown, len(older) // 2))
+        return self._ask_now()
+
+    def _finish(self, value: Value, ending: Ending) -> Action:
+        """The model's final: the end, unless it is of another type than asked for."""
+        read = self._read(value)
+        if isinstance(read, Mistyped):
+            self._complain(read.error)
+            return self._next()
+        return self._over(value.text, RunStatus.ANSWERED, ending, read)
+
+    def _read(self, value: Value) -> Typed | Mistyped | None:
+        """The value as the type that was asked for; None where any will do."""
+        return None if self.rules.output is None else self.rules.output.read(value)
+
+    def _over(self, answer: str, status: RunStatus, ending: Ending, read: Typed | None) -> Action:
         self._phase = Over()
-        return Finish(answer, RunStatus.ANSWERED, ending)
+        return Finish(answer, status, ending, None if read is None else read.value)
 
     def _end(self, ending: Ending) -> Action:
         """Something stops the episode: look for the best answer there is."""
@@ -328,6 +379,7 @@ class Episode:
         while self._plan:
             attempt = self._plan.popleft()
             self._phase = Salvaging(ending, attempt)
+            given: Action | None = None
             match attempt:
                 case TryVariables(names):
                     return Look(names)
@@ -339,11 +391,11 @@ class Episode:
                 case TryFinal(FinalVar(name)) | TryFinal(Final(name=str(name))):
                     return Look((name,))
                 case TryFinal(Final(text)) | TryText(text):
-                    if verdict.usable(text):
-                        return self._give(text, ending)
+                    given = self._given(Value(text), ending)
                 case TryStdout():
-                    if verdict.usable(self._stdout):
-                        return self._give(self._stdout, ending)
+                    given = self._given(Value(self._stdout), ending)
+            if given is not None:
+                return given
         self._phase = Over()
         return Finish(NO_ANSWER, RunStatus.NO_ANSWER, ending)
 
@@ -351,13 +403,12 @@ class Episode:
         match event:
             case Ran():
                 self._take(event)
-                if event.submitted is not None:
-                    return self._give(event.submitted, ending)
-                return self._first_of(event.values, ending)
+                submitted = () if event.submitted is None else (event.submitted,)
+                return self._first_of((*submitted, *event.values.values()), ending)
             case Looked(values):
                 if isinstance(attempt, TryFinal) and isinstance(attempt.final, Final):
                     self._plan.appendleft(TryText(attempt.final.text))
-                return self._first_of(values, ending)
+                return self._first_of(values.values(), ending)
             case Replied(text):
                 return self._on_summary(text, ending)
             case Refused():
@@ -372,16 +423,22 @@ class Episode:
                 self._plan.appendleft(TryText(text))
         return self._salvage(ending)
 
-    def _first_of(self, values: Values, ending: Ending) -> Action:
-        for value in values.values():
-            answer = verdict.salvageable(value)
-            if answer is not None:
-                return self._give(answer, ending)
+    def _first_of(self, values: Iterable[Value], ending: Ending) -> Action:
+        for value in values:
+            given = self._given(value, ending)
+            if given is not None:
+                return given
         return self._salvage(ending)
 
-    def _give(self, answer: str, ending: Ending) -> Action:
-        self._phase = Over()
-        return Finish(answer.strip(), RunStatus.LIMITED, ending)
+    def _given(self, value: Value, ending: Ending) -> Action | None:
+        """The end with this value as the best there was, or None where it is no answer."""
+        read = self._read(value)
+        if isinstance(read, Mistyped):
+            return None
+        answer = value.text.strip() if read is not None else verdict.salvageable(value)
+        if answer is None or not verdict.usable(answer):
+            return None
+        return self._over(answer, RunStatus.LIMITED, ending, read)
 
     # --- small things -------------------------------------------------------------------------
 

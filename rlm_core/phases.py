@@ -46,6 +46,11 @@ class Guarding:
 
 
 @dataclass(frozen=True)
+class Compacting:
+    """The model was asked to summarise the older turns; then the step goes on."""
+
+
+@dataclass(frozen=True)
 class Salvaging:
     """The episode ends; this attempt at a best answer is under way."""
 
@@ -58,4 +63,4 @@ class Over:
     """The episode has finished."""
 
 
-Phase = Ready | Asked | Running | FallingBack | Resolving | Guarding | Salvaging | Over
+Phase = Ready | Asked | Running | FallingBack | Resolving | Guarding | Compacting | Salvaging | Over

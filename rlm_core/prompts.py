@@ -28,7 +28,8 @@ into it. It takes about 100 000 characters well.
 - llm_batch([prompt, ...]): the same for many prompts at once, much faster than a loop; answers \
 in order.
 - ask(question, text), ask_chunks(question, chunks), ask_chunks_first(question, chunks): short \
-forms. llm_query_json(prompt), llm_batch_json(prompts): the answers as parsed JSON.
+forms. llm_query_json(prompt, schema={"name": "str", "year": "int?"}), llm_batch_json(prompts, \
+schema=...): the answers as parsed JSON of that form; llm_batch_records: a list of records each.
 - SHOW_VARS(): your variables. budget(): what you have left of steps, subcalls and tokens.
 
 How to work:

@@ -13,7 +13,8 @@ from rlm_core.trace import Trace
 if TYPE_CHECKING:
     from rlm_core.events import RLMEventListener
     from rlm_core.ledger import Ledger
-    from rlm_core.trace import TraceFile, TraceStep
+    from rlm_core.trace import TraceStep
+    from rlm_core.trace_file import TraceFile
 
 _KIND_BELOW = {
     "root_call": "sub_root_call",
@@ -23,7 +24,7 @@ _KIND_BELOW = {
 
 
 class Recorder:
-    """The one place where steps get their number and are told to whoever listens."""
+    """The one place where steps get their number, and are told and written."""
 
     def __init__(
         self, ledger: Ledger, listener: RLMEventListener | None, file: TraceFile | None
@@ -34,16 +35,22 @@ class Recorder:
         self._listener = listener
         self._file = file
         self._lock = threading.RLock()  # a listener may look at the trace
-        self._last_id = 0
+        self._last_id = 0  # numbers are given as steps begin
         self._last_group = 0
         self._started = time.monotonic()
         self._failure: BaseException | None = None
 
-    def next_id(self) -> int:
-        """A number for a step that will be recorded when it has ended."""
+    def begin(self, step: TraceStep, *, level: int = 0) -> TraceStep:
+        """Give a step its number and tell that it has begun; `add` it when it has ended.
+
+        A step of a sub-episode (`level` above 0) gets its kind there.
+        """
         with self._lock:
             self._last_id += 1
-            return self._last_id
+            kind = _KIND_BELOW.get(step.kind, step.kind) if level else step.kind
+            step = replace(step, step_id=self._last_id, kind=kind)
+            self.tell(RLMEvent("step_started", step=step))
+            return step
 
     def next_group(self) -> str:
         """A name for a batch."""
@@ -51,18 +58,23 @@ class Recorder:
             self._last_group += 1
             return f"parallel-{self._last_group}"
 
-    def add(self, step: TraceStep, *, level: int = 0) -> None:
-        """Record a step; one without a number (0) gets the next, one of a sub-episode its kind."""
+    def add(self, step: TraceStep) -> None:
+        """Record a step that has ended."""
         with self._lock:
-            if level:
-                kind = _KIND_BELOW.get(step.kind, step.kind)
-                step = replace(step, kind=kind)
-            if not step.step_id:
-                step = replace(step, step_id=self.next_id())
             self.trace.add(step)
             if self._file is not None:
                 self._file.write(step)
             self.tell(RLMEvent("step_completed", step=step))
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is a trace file."""
+        return self._file is not None
+
+    def keep(self, record: dict[str, object]) -> None:
+        """Write something else into the trace file, if there is one."""
+        if self._file is not None:
+            self._file.record(record)
 
     def tell(self, event: RLMEvent) -> None:
         """Hand an event to the listener, with the counts of this moment."""

@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import logging
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from rlm_core.answer_type import AnswerType
 from rlm_core.cache import FileCache
-from rlm_core.calls import CancelScope
 from rlm_core.config import Config, Options, configure
 from rlm_core.context import Context
-from rlm_core.diagnostics import Diagnostics
-from rlm_core.errors import ConfigError
-from rlm_core.events import RLMEvent
-from rlm_core.extensions import Extensions
+from rlm_core.errors import AnswerMistyped, ConfigError
+from rlm_core.models import Models
 from rlm_core.provider import Providers
-from rlm_core.tree import Models, RunTree
+from rlm_core.run import Equipment, Question, RunResult, RunUsage, carry_out
+from rlm_core.running import Running
+from rlm_core.stimuli import RunStatus
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from rlm_core.adapters.base import ModelAdapter
-    from rlm_core.stimuli import Ending, Finish, RunStatus
     from rlm_core.trace import Trace
 
+__all__ = ["RLM", "RunResult", "RunUsage"]
 
-@dataclass(frozen=True)
-class RunUsage:
-    """What a run used, all levels together. `cost` is in the currency of the policy's prices."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    subcalls: int
-    steps: int
-    seconds: float
-    cost: float
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended."""
-
-    answer: str
-    """The answer; "NO_ANSWER" where there is none."""
-    status: RunStatus
-    ending: Ending
-    """What ended it."""
-    usage: RunUsage
-    steps: int
-    """Calls of the root model and of the models of recursive subcalls."""
-    isolation: str
-    """The isolation that the code ran under, as the sandbox reports it."""
-    trace: Trace
+T = TypeVar("T")
 
 
 class RLM:
@@ -77,96 +50,138 @@ class RLM:
         self._providers = Providers(options.get("provider_limits"))
         self._own_cache = options.get("cache") is None
 
-    def run(self, query: str, context: Context | None = None) -> tuple[str, Trace]:
-        """The answer and the trace. See `run_result` for what is raised."""
-        result = self.run_result(query, context)
-        return result.answer, result.trace
+    @overload
+    def run(self, query: str, context: Context | None = None) -> tuple[str, Trace]: ...
+    @overload
+    def run(
+        self, query: str, context: Context | None = None, *, output: type[T]
+    ) -> tuple[T, Trace]: ...
+    @overload
+    def run(
+        self, query: str, context: Context | None = None, *, output: object
+    ) -> tuple[Any, Trace]: ...
+    def run(
+        self, query: str, context: Context | None = None, *, output: object = None
+    ) -> tuple[Any, Trace]:
+        """The answer (of the type `output`, if one is given) and the trace.
 
-    def run_result(self, query: str, context: Context | None = None) -> RunResult:
+        Raises what `run_result` raises, and AnswerMistyped where no answer of that type came out.
+        """
+        return _answer_of(self.run_result(query, context, output=output), output)
+
+    @overload
+    def run_result(
+        self, query: str, context: Context | None = None, *, resume: Path | str | None = None
+    ) -> RunResult[str]: ...
+    @overload
+    def run_result(
+        self,
+        query: str,
+        context: Context | None = None,
+        *,
+        output: type[T],
+        resume: Path | str | None = None,
+    ) -> RunResult[T]: ...
+    @overload
+    def run_result(
+        self,
+        query: str,
+        context: Context | None = None,
+        *,
+        output: object,
+        resume: Path | str | None = None,
+    ) -> RunResult[Any]: ...
+    def run_result(
+        self,
+        query: str,
+        context: Context | None = None,
+        *,
+        output: object = None,
+        resume: Path | str | None = None,
+    ) -> RunResult[Any]:
         """How the run ended. Reached limits are data in it; what a model does wrong is, too.
 
-        Raises what the root model's adapter raises, and SandboxError where code cannot be run.
+        `resume` is the trace file of a run that was cut off: what was answered in it is not asked
+        again, and the rest is appended to it. Raises what the root model's adapter raises,
+        SandboxError where code cannot be run, and TraceError where the trace is of another run.
         """
-        return self._run(query, context, CancelScope())
+        return self._running(query, context, output, resume).run_here()
 
-    async def arun(self, query: str, context: Context | None = None) -> tuple[str, Trace]:
+    def start(
+        self,
+        query: str,
+        context: Context | None = None,
+        *,
+        output: object = None,
+        resume: Path | str | None = None,
+    ) -> Running[RunResult[Any]]:
+        """A run that goes on in a thread of its own, to be waited for or cancelled.
+
+        Raises ConfigError at once for a context or a type that will not do.
+        """
+        running = self._running(query, context, output, resume)
+        running.begin()
+        return running
+
+    async def arun(
+        self, query: str, context: Context | None = None, *, output: object = None
+    ) -> tuple[Any, Trace]:
         """`run` for asyncio. Cancelling the task stops calls in flight and running code."""
-        result = await self.arun_result(query, context)
-        return result.answer, result.trace
+        return _answer_of(await self.arun_result(query, context, output=output), output)
 
-    async def arun_result(self, query: str, context: Context | None = None) -> RunResult:
+    async def arun_result(
+        self, query: str, context: Context | None = None, *, output: object = None
+    ) -> RunResult[Any]:
         """`run_result` for asyncio. Cancelling the task stops calls in flight and running code."""
         import asyncio
 
-        scope = CancelScope()
-        run = asyncio.ensure_future(asyncio.to_thread(self._run, query, context, scope))
+        running = self.start(query, context, output=output)
+        ended = asyncio.ensure_future(asyncio.to_thread(running.wait))
         try:
-            return await asyncio.shield(run)
+            await asyncio.shield(ended)
         except asyncio.CancelledError:
-            await asyncio.to_thread(scope.cancel)
-            await asyncio.wait([run])
-            if not run.cancelled():
-                run.exception()  # RunCancelled is expected here: mark it as seen
+            await asyncio.to_thread(running.cancel)
+            await asyncio.wait([ended])
             raise
+        return running.result()
 
-    def _run(self, query: str, context: Context | None, scope: CancelScope) -> RunResult:
-        if not isinstance(context, Context):
-            raise ConfigError(
-                f"run needs a Context, not {type(context).__name__}: "
-                "RLM.run(query, Context.from_text(text))"
-            )
-        diagnostics = Diagnostics(self.logger, enabled=self.config.diagnostics)
-        extensions = Extensions(
-            self.config.functions, self.config.extensions, self, diagnostics.log
+    def _running(
+        self, query: str, context: Context | None, output: object, resume: Path | str | None
+    ) -> Running[RunResult[Any]]:
+        question = Question(
+            query,
+            _checked(context),
+            None if output is None else AnswerType(output),
+            None if resume is None else Path(resume),
         )
-        diagnostics.run(self._models.root, self._models.sub)
-        tree = RunTree(
+        equipment = Equipment(
             self.config,
             self._models,
-            cache=self.cache,
-            listener=self.event_listener,
-            extensions=extensions,
-            scope=scope,
-            diagnostics=diagnostics,
-            providers=self._providers,
+            self.cache,
+            self._providers,
+            self.event_listener,
+            self.logger,
+            owner=self,
+            closes_cache=self._own_cache,
         )
-        try:
-            return self._finished(tree, query, context)
-        except BaseException:  # Ctrl-C too: nothing may stay in flight, and be paid for
-            scope.cancel()
-            raise
-        finally:
-            tree.close()
-            if self._own_cache:
-                self.cache.close()
+        return Running(partial(carry_out, equipment, question))
 
-    def _finished(self, tree: RunTree, query: str, context: Context) -> RunResult:
-        started = time.monotonic()
-        tree.recorder.tell(
-            RLMEvent("run_started", query=query, context_metadata=context.metadata())
+
+def _checked(context: object) -> Context:
+    if not isinstance(context, Context):
+        raise ConfigError(
+            f"run needs a Context, not {type(context).__name__}: "
+            "RLM.run(query, Context.from_text(text))"
         )
-        finish = tree.root_episode(query, context)
-        self.logger.info("final answer=%s", finish.answer)
-        tree.recorder.tell(RLMEvent("run_finished", query=query, output=finish.answer))
-        return _result(tree, finish, time.monotonic() - started)
+    return context
 
 
-def _result(tree: RunTree, finish: Finish, seconds: float) -> RunResult:
-    used = tree.ledger.used()
-    return RunResult(
-        answer=finish.answer,
-        status=finish.status,
-        ending=finish.ending,
-        usage=RunUsage(
-            prompt_tokens=used.prompt_tokens,
-            completion_tokens=used.completion_tokens,
-            total_tokens=used.tokens,
-            subcalls=used.subcalls,
-            steps=used.steps,
-            seconds=seconds,
-            cost=used.cost,
-        ),
-        steps=used.steps,
-        isolation=tree.recorder.isolation,
-        trace=tree.recorder.trace,
-    )
+def _answer_of(result: RunResult[Any], output: object) -> tuple[Any, Trace]:
+    if output is None:
+        return result.answer, result.trace
+    if result.status is RunStatus.NO_ANSWER:
+        raise AnswerMistyped(
+            f"the run ended ({result.ending}) without an answer of the type {output!r}: allow more "
+            "steps, ask for a simpler type, or use run_result, which does not raise"
+        )
+    return result.value, result.trace

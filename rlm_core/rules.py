@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from rlm_core.prompts import BASE_SYSTEM_PROMPT
+
+if TYPE_CHECKING:
+    from rlm_core.verdict import AnswerReader
 
 COMMON_ANSWER_NAMES = ("final_answer", "answer", "result", "summary")
 """Variables that models put an answer into unasked."""
@@ -23,6 +27,16 @@ class AutoFinalize:
     """The refusal by pattern that ends the episode."""
     reject_feedback: str | None = None
     """Own words for the refusal; formatted with var, pattern, count, limit, remaining."""
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """Replace older turns by a summary when the history grows; variables are not touched."""
+
+    by: Literal["rule", "model"] = "rule"
+    """Who writes the summary: a rule, which costs nothing, or the episode's own model."""
+    above_tokens: int = 76_800
+    """Tokens of the history, above which it is done."""
 
 
 @dataclass(frozen=True)
@@ -48,5 +62,8 @@ class EpisodeRules:
     fallback_guard_steps: int | None = None
     collapse_limit: int = 5
     """The same reply that often in a row ends the episode; the second time there is advice."""
+    compaction: Compaction | None = field(default_factory=Compaction)
+    output: AnswerReader | None = None
+    """The type that the answer must have; None takes any text."""
     context_print_limit: int = 5
     """Printing the context itself that often ends the episode; each time there is advice."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Protocol
 
-from rlm_core.stimuli import Value
+from rlm_core.stimuli import Value, value_of
 from rlm_sandbox.errors import NameNotFound, SandboxClosed, SessionLost, ValueRefused
 
 if TYPE_CHECKING:
@@ -77,16 +78,16 @@ class CellReport:
 
     result: ExecResult
     changes: str
-    submitted: str | None
+    submitted: Value | None
 
 
 class Session:
     """A sandbox prepared for one episode. Close it when the episode ends."""
 
-    def __init__(self, box: Box, context: Context, *, parallel: bool) -> None:
+    def __init__(self, box: Box, context: Context, *, parallel: bool, seed: int = 0) -> None:
         self.box = box
         box.load("P", context.text)
-        values = guest_values(context, parallel=parallel)
+        values = guest_values(context, parallel=parallel, seed=seed)
         apart = documents_apart(context)
         if apart is not None:
             box.load("DOCUMENTS_TEXT", apart)
@@ -127,12 +128,7 @@ class Session:
             return self._as_text(name)
         except (NameNotFound, SessionLost, SandboxClosed):
             return None
-        match value:
-            case None:
-                return Value("None", "none")
-            case str():
-                return Value(value)
-        return Value(str(value), "other")
+        return value_of(value)
 
     def _as_text(self, name: str) -> Value | None:
         """A value that does not cross as itself (an object, or too long) as the text it makes."""
@@ -157,7 +153,7 @@ class Session:
         piece = self.box.get("_rlm_piece")
         return piece if isinstance(piece, str) else ""
 
-    def _answer_dict(self) -> str | None:
+    def _answer_dict(self) -> Value | None:
         if not self._variables.get(ANSWER_DICT, "").startswith("dict"):
             return None
         try:
@@ -166,15 +162,16 @@ class Session:
             return None
         if not isinstance(answer, dict) or not answer.get("ready") or "content" not in answer:
             return None
-        return str(answer["content"])
+        return value_of(answer["content"])
 
 
-def guest_values(context: Context, *, parallel: bool) -> dict[str, object]:
+def guest_values(context: Context, *, parallel: bool, seed: int = 0) -> dict[str, object]:
     """The values that the globals of `guest` are given."""
     spans = context.spans()
     lengths = context.document_lengths() if spans is None else []
     values: dict[str, object] = {
-        "CONTEXT_SOURCE": context_source(),
+        "MODULES": guest_modules(),
+        "SEED": seed,
         "CONTEXT_TYPE": context.context_type,
         "CONTEXT_PATHS": list(context.paths),
         "DOCUMENT_BOUNDS": _consecutive(lengths) if spans is None else spans.bounds(),
@@ -208,9 +205,17 @@ def guest_source() -> str:
 
 
 @cache
-def context_source() -> str:
-    """The source of `context`, which runs inside the worker too."""
-    return _source_of("context.py")
+def guest_modules() -> dict[str, str]:
+    """The sources of what `guest` is built on, by the names that they have in the worker."""
+    return {
+        f"rlm_{name}": _source_of(f"{name}.py") for name in ("context", "jsonish", "short_answers")
+    }
+
+
+def seed_of(run_seed: int, episode: str) -> int:
+    """The seed of `random` in an episode's session: from the run's seed, always the same."""
+    digest = hashlib.sha256(f"{run_seed}:{episode}".encode()).digest()
+    return int.from_bytes(digest[:6])
 
 
 def _source_of(file: str) -> str:

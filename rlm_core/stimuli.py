@@ -50,6 +50,18 @@ class Value:
 
     text: str
     kind: Literal["text", "none", "other"] = "text"
+    data: object = None
+    """The value itself where it is plain data and no text."""
+
+
+def value_of(data: object, text: str | None = None) -> Value:
+    """A value that crossed as plain data; `text` is how it reads, if not as `str` puts it."""
+    match data:
+        case None:
+            return Value("None", "none")
+        case str():
+            return Value(data)
+    return Value(str(data) if text is None else text, "other", data)
 
 
 Values = Mapping[str, Value]
@@ -91,7 +103,7 @@ class Ran:
     changes: str = ""
     """New and changed variables, one a line."""
     values: Values = field(default_factory=dict)
-    submitted: str | None = None
+    submitted: Value | None = None
     """An answer that the code gave by itself."""
     subcalls: int = 0
     """Sub-model replies that the code got, cached ones too."""
@@ -116,7 +128,7 @@ class Ask:
 
     messages: tuple[dict[str, str], ...]
     max_tokens: int
-    purpose: Literal["step", "summary"] = "step"
+    purpose: Literal["step", "summary", "compaction"] = "step"
 
 
 @dataclass(frozen=True)
@@ -142,14 +154,24 @@ class Clear:
 
 
 @dataclass(frozen=True)
+class Compacted:
+    """Older turns were replaced by this summary, which goes into the trace. Needs no answer."""
+
+    summary: str
+    turns: int
+
+
+@dataclass(frozen=True)
 class Finish:
     """The episode is over."""
 
     answer: str
     status: RunStatus
     ending: Ending
+    value: object = None
+    """The answer as the type that was asked for, if one was."""
 
 
-Action = Ask | Run | Look | Clear | Finish
+Action = Ask | Run | Look | Clear | Compacted | Finish
 Actions = tuple[Action, ...]
 """Carried out in order; only the last one is answered with an event (none after `Finish`)."""

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import Usage, identity_of
 from rlm_core.cache import CacheRecord, cache_key
-from rlm_core.errors import RunCancelled
+from rlm_core.errors import RunCancelled, StepCancelled
+from rlm_core.models import model_name
 from rlm_core.policy import MaxRecursionExceeded, MaxStepsExceeded, PolicyError, estimate_tokens
-from rlm_core.stimuli import RunStatus
-from rlm_core.trace import TraceStep
+from rlm_core.recording import RecordedReply
+from rlm_core.stimuli import RunStatus, Value, value_of
+from rlm_core.trace import TraceStep, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.calls import CancelScope
+    from rlm_core.stimuli import Finish
     from rlm_core.tree import RunTree
 
 LIMIT_TEXT = (
@@ -44,29 +50,52 @@ class Request:
 
 
 @dataclass(frozen=True)
+class EpisodeRequest:
+    """A request that an episode of its own answers."""
+
+    prompt: str
+    adapter: ModelAdapter
+    max_tokens: int
+    level: int
+    parent_id: int
+    name: str
+    """The same for the same request, in every run."""
+    scope: CancelScope
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a request was answered with, and by whom."""
 
     text: str
-    key: str
+    step: TraceStep
+    """The step that it was, as it began."""
     usage: Usage | None = None
     """None for an episode: its own steps have theirs."""
     model: str | None = None
     cached: bool = False
-    step_id: int = 0
-    """The number that an episode's steps already name as their parent's, or 0."""
 
 
 class Subcalls:
     """The host functions of one episode's session. Thread-safe: code may have threads."""
 
-    def __init__(self, tree: RunTree, *, level: int, parent_id: int | None) -> None:
+    def __init__(
+        self,
+        tree: RunTree,
+        *,
+        level: int,
+        parent_id: int | None,
+        scope: CancelScope,
+        nest: Callable[[EpisodeRequest], Finish],
+    ) -> None:
         self._tree = tree
         self._level = level
         self._parent_id = parent_id
+        self._scope = scope
+        self._nest = nest
         self._lock = threading.Lock()
         self._answered = 0
-        self._submitted: str | None = None
+        self._submitted: Value | None = None
 
     def functions(self) -> dict[str, Callable[..., object]]:
         """What `guest` calls, by the names it knows."""
@@ -86,16 +115,16 @@ class Subcalls:
         """Replies of sub-models that the code has got so far, cached ones too."""
         return self._answered
 
-    def take_submitted(self) -> str | None:
+    def take_submitted(self) -> Value | None:
         """The answer that the code gave since the last time this was asked, or None."""
         with self._lock:
             submitted, self._submitted = self._submitted, None
             return submitted
 
-    def submit(self, text: object) -> None:
-        """Host function: the code gives the answer. The last one counts."""
+    def submit(self, answer: object, text: object = None) -> None:
+        """Host function: the code gives the answer, and how it reads. The last one counts."""
         with self._lock:
-            self._submitted = str(text)
+            self._submitted = value_of(answer, text if isinstance(text, str) else None)
 
     def query(self, prompt: object, options: object = None) -> str:
         """Host function: one call. At a limit the text says so; MaxRecursionExceeded is raised."""
@@ -136,8 +165,10 @@ class Subcalls:
         """The result of one prompt of a batch."""
         try:
             return {"text": self._answer(request)}
-        except RunCancelled:
-            raise
+        except RunCancelled as error:
+            if strict or not isinstance(error, StepCancelled):
+                raise
+            return _failed(error, ERROR_TEXT.format(kind="StepCancelled", error=error))
         except PolicyError as error:
             if strict or isinstance(error, MaxRecursionExceeded):
                 raise
@@ -179,39 +210,29 @@ class Subcalls:
     def _answer(self, request: Request) -> str:
         """The reply to a request. Raises PolicyError at a limit, and what the adapter raises."""
         started = time.monotonic()
-        tree = self._tree
-        tree.scope.check()
-        if request.depth > tree.deepest:
+        self._scope.check()
+        if request.depth > self._tree.deepest:
             raise MaxRecursionExceeded("max_recursion_depth exceeded")
-        recursive = tree.is_recursive(request.depth)
-        answer = self._answer_by(request, recursive=recursive)
+        answer = self._answer_by(request)
         with self._lock:
             self._answered += 1
-        step = TraceStep(
-            step_id=answer.step_id,
-            kind="recursive_subcall" if recursive else "subcall",
-            depth=request.depth,
-            prompt_summary=cut(request.prompt, tree.config.trace.prompt_chars),
-            output=cut(answer.text, tree.config.trace.output_chars),
+        step = replace(
+            answer.step,
+            output=cut(answer.text, self._tree.config.trace.output_chars),
             usage=answer.usage,
             model=answer.model,
             elapsed=time.monotonic() - started,
             cache_hit=answer.cached,
-            input_hash=_digest(request.prompt),
             output_hash=_digest(answer.text),
-            cache_key=answer.key,
-            parallel_group_id=request.group,
-            parallel_index=request.index,
-            parallel_total=request.total,
-            parent_id=self._parent_id,
         )
-        tree.recorder.add(step, level=self._level)
+        self._tree.recorder.add(step)
         return answer.text
 
-    def _answer_by(self, request: Request, *, recursive: bool) -> Answer:
+    def _answer_by(self, request: Request) -> Answer:
         """The answer, from the cache, an episode or a call."""
         tree = self._tree
-        adapter = tree.sub_model(request.model)
+        recursive = tree.is_recursive(request.depth)
+        adapter = tree.models.named(request.model)
         key = cache_key(
             adapter=identity_of(adapter),
             model=request.model,
@@ -220,58 +241,120 @@ class Subcalls:
             mode="recursive" if recursive else "simple",
             text=request.prompt,
         )
-        cached = tree.cached(adapter, key)
+        asked = _request_key(request, tree.sub_system_prompt(recursive=recursive))
+        cached = self._cached(adapter, key, asked)
         if cached is not None:
-            return Answer(cached.text, key, _NO_USAGE, cached=True)
+            step = self._begin(request, key, recursive=recursive)
+            return Answer(cached, step, _NO_USAGE, cached=True)
         if recursive:
-            return self._episode(request, adapter, key)
-        return self._call(request, adapter, key)
+            return self._episode(request, adapter, key, asked)
+        return self._call(request, adapter, key, asked)
 
-    def _call(self, request: Request, adapter: ModelAdapter, key: str) -> Answer:
+    def _cached(self, adapter: ModelAdapter, key: str, asked: str) -> str | None:
+        """The reply that the cache gives now, or gave when the run was recorded."""
+        tree = self._tree
+        recorded = tree.playback.of_call(asked, cached=True)
+        if recorded is not None:
+            return recorded.text
+        if tree.playback.knows(asked):
+            return None
+        found = tree.cached(adapter, key)
+        if found is None:
+            return None
+        tree.recorder.keep(RecordedReply(found.text, cached=True).to_record(asked))
+        return found.text
+
+    def _call(self, request: Request, adapter: ModelAdapter, key: str, asked: str) -> Answer:
         """One call of a sub-model on the budget of the run."""
         tree = self._tree
         system = tree.config.subcalls.system_prompt
-        name = tree.model_name(adapter)
+        name = model_name(adapter)
         held = tree.ledger.hold_for_subcall(
             request.depth,
             estimate_tokens(system) + estimate_tokens(request.prompt),
             request.max_tokens,
             name,
             deepest=tree.deepest,
-            stopped=tree.scope.check,
+            stopped=self._scope.check,
         )
         messages = [
             {"role": "system", "content": system},
             {"role": "user", "content": request.prompt},
         ]
         try:
-            with tree.slots:
-                reply = tree.ask(adapter, messages, request.max_tokens)
+            with self._step(request, key, recursive=False) as (step, scope):
+                reply = tree.ask_as_subcall(adapter, messages, request.max_tokens, scope, key=asked)
         except BaseException:
             tree.ledger.give_back(held)
             raise
         tree.ledger.settle(held, reply.usage, reply.model_id or name)
         tree.keep(adapter, key, CacheRecord(reply.text, reply.usage))
-        return Answer(reply.text, key, reply.usage, reply.model_id)
+        return Answer(reply.text, step, reply.usage, reply.model_id)
 
-    def _episode(self, request: Request, adapter: ModelAdapter, key: str) -> Answer:
+    def _episode(self, request: Request, adapter: ModelAdapter, key: str, asked: str) -> Answer:
         """A subcall that is an episode of its own, one level deeper."""
         tree = self._tree
         self._require_a_step()  # without one it could only guess
         tree.ledger.subcall(request.depth, deepest=tree.deepest)
-        step_id = tree.recorder.next_id()
-        finish = tree.sub_episode(
-            request.prompt,
-            adapter,
-            level=request.depth,
-            max_tokens=request.max_tokens,
-            parent_id=step_id,
-        )
+        with self._step(request, key, recursive=True) as (step, scope):
+            finish = self._nest(
+                EpisodeRequest(
+                    request.prompt,
+                    adapter,
+                    request.max_tokens,
+                    request.depth,
+                    step.step_id,
+                    asked[:16],
+                    scope,
+                )
+            )
         if finish.status is RunStatus.NO_ANSWER:
             self._require_a_step()
         if finish.status is RunStatus.ANSWERED:  # one that was stopped may do better next time
             tree.keep(adapter, key, CacheRecord(finish.answer, _NO_USAGE))
-        return Answer(finish.answer, key, step_id=step_id)
+        return Answer(finish.answer, step)
+
+    @contextmanager
+    def _step(
+        self, request: Request, key: str, *, recursive: bool
+    ) -> Generator[tuple[TraceStep, CancelScope]]:
+        """The step while it is under way, and the scope that stops it alone.
+
+        One that fails is recorded with its error. Raises StepCancelled when it was stopped alone.
+        """
+        step = self._begin(request, key, recursive=recursive)
+        started = time.monotonic()
+        try:
+            with self._tree.running(step.step_id, self._scope) as scope:
+                yield step, scope
+        except RunCancelled as error:
+            if self._scope.cancelled:
+                raise
+            stopped = StepCancelled(f"step {step.step_id} was cancelled")
+            self._failed(step, stopped, started)
+            raise stopped from error
+        except Exception as error:
+            self._failed(step, error, started)
+            raise
+
+    def _failed(self, step: TraceStep, error: Exception, started: float) -> None:
+        text = cut(f"{type(error).__name__}: {error}", self._tree.config.trace.output_chars)
+        self._tree.recorder.add(replace(step, error=text, elapsed=time.monotonic() - started))
+
+    def _begin(self, request: Request, key: str, *, recursive: bool) -> TraceStep:
+        step = TraceStep(
+            step_id=0,
+            kind="recursive_subcall" if recursive else "subcall",
+            depth=request.depth,
+            prompt_summary=cut(request.prompt, self._tree.config.trace.prompt_chars),
+            input_hash=_digest(request.prompt),
+            cache_key=key,
+            parallel_group_id=request.group,
+            parallel_index=request.index,
+            parallel_total=request.total,
+            parent_id=self._parent_id,
+        )
+        return self._tree.recorder.begin(step, level=self._level)
 
     def _require_a_step(self) -> None:
         if self._tree.ledger.left()["steps"] == 0:
@@ -292,11 +375,6 @@ class _BatchWork:
         self.results[number] = self.subcalls.answer_item(request, strict=self.strict)
 
 
-def cut(text: str, limit: int) -> str:
-    """A text as the trace keeps it."""
-    return text if len(text) <= limit else text[:limit] + "...<truncated>"
-
-
 def _failed(error: Exception, text: str) -> dict[str, str]:
     return {"text": text, "error": type(error).__name__, "message": str(error)}
 
@@ -307,6 +385,11 @@ def _whole(value: object, default: int, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
+
+
+def _request_key(request: Request, system_prompt: str) -> str:
+    """What a recorded reply is found by: what was asked, whoever answers, in however many words."""
+    return _digest(json.dumps([request.model, system_prompt, request.prompt]))
 
 
 def _digest(text: str) -> str:

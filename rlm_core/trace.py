@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -11,7 +10,6 @@ from rlm_core.adapters.base import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 StepKind = Literal[
     "root_call",
@@ -22,8 +20,12 @@ StepKind = Literal[
     "sub_repl_exec",
     "sub_subcall",
     "baseline_call",
+    "tool",
+    "compaction",
 ]
 _KINDS = frozenset(get_args(StepKind))
+RECORDS = frozenset({"run_started", "run_resumed", "session_started", "reply", "run_finished"})
+"""What a trace file holds beside steps, by `kind`: see `rlm_core.trace_file`."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class TraceStep:
     """What ended a cell (`rlm_sandbox.Outcome`)."""
     state: str | None = None
     """What is left of the variables after a cell (`rlm_sandbox.State`)."""
+    tool: str | None = None
+    """The name of the tool that was called."""
 
     def to_dict(self) -> dict[str, object]:
         """Plain data, for JSON."""
@@ -86,40 +90,41 @@ class Trace:
     def from_json(cls, raw: str) -> Trace:
         """A trace from a JSON array, from {"steps": [...]}, or from one JSON object a line.
 
-        Unknown fields are passed over and missing ones take their default. Raises ValueError for
-        what is no trace at all.
+        Unknown fields are passed over and missing ones take their default; of a run that was
+        continued, the steps are those since then. Raises ValueError for what is no trace at all.
         """
-        return cls([_step(item, number) for number, item in enumerate(_items(raw), start=1)])
+        return cls.of_records(records_of(raw))
+
+    @classmethod
+    def of_records(cls, records: list[object]) -> Trace:
+        """The steps among the records of a trace file. Raises ValueError."""
+        steps: list[TraceStep] = []
+        for number, record in enumerate(records, start=1):
+            kind = record.get("kind") if isinstance(record, dict) else None
+            if kind == "run_resumed":
+                steps.clear()
+            if kind not in RECORDS:
+                steps.append(_step(record, number))
+        return cls(steps)
 
 
-class TraceFile:
-    """Writes each step as one line of JSON the moment it ends. Thread-safe; a context manager."""
-
-    def __init__(self, path: Path | str) -> None:
-        from pathlib import Path as FilePath
-
-        self._file = FilePath(path).open("w", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self._lock = threading.Lock()
-
-    def write(self, step: TraceStep) -> None:
-        """Append a step and flush, so that a reader sees it while the run goes on."""
-        line = json.dumps(step.to_dict())  # in ASCII: no reader finds more line ends in it
-        with self._lock:
-            if not self._file.closed:
-                self._file.write(line + "\n")
-                self._file.flush()
-
-    def close(self) -> None:
-        """Close the file. Idempotent."""
-        with self._lock:
-            self._file.close()
+def cut(text: str, limit: int) -> str:
+    """A text as a step keeps it."""
+    return text if len(text) <= limit else text[:limit] + "...<truncated>"
 
 
-def _items(raw: str) -> list[object]:
+def records_of(raw: str) -> list[object]:
+    """The records of a trace in any of its forms. Raises ValueError for what is not JSON.
+
+    The last line of a run that was cut off may be half a line, which is left out.
+    """
     try:
         data: object = json.loads(raw)
     except ValueError:
-        return [_parsed(line, number) for number, line in _lines(raw)]
+        lines = _lines(raw)
+        if len(lines) > 1 and not raw.endswith("\n") and not _is_json(lines[-1][1]):
+            del lines[-1]
+        return [_parsed(line, number) for number, line in lines]
     if isinstance(data, dict) and isinstance(data.get("steps"), list):
         data = data["steps"]
     return data if isinstance(data, list) else [data]
@@ -127,6 +132,14 @@ def _items(raw: str) -> list[object]:
 
 def _lines(raw: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(raw.split("\n"), 1) if line.strip()]
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _parsed(line: str, number: int) -> object:

@@ -24,7 +24,9 @@ _MORE = {
 }
 
 
-def report(result: RunResult, arguments: AskArguments, settings: Settings, output: Output) -> int:
+def report(
+    result: RunResult[str], arguments: AskArguments, settings: Settings, output: Output
+) -> int:
     """Print the answer or the JSON object, and what there is to say about it."""
     match settings.model:
         case OfflineModel(chosen):
@@ -49,7 +51,7 @@ def report(result: RunResult, arguments: AskArguments, settings: Settings, outpu
     return Exit.LIMIT
 
 
-def _summary(result: RunResult) -> str:
+def _summary(result: RunResult[str]) -> str:
     usage = result.usage
     return (
         f"{usage.steps} steps, {usage.subcalls} subcalls, {usage.total_tokens:,} tokens, "
@@ -57,7 +59,7 @@ def _summary(result: RunResult) -> str:
     )
 
 
-def _why_not(result: RunResult) -> str:
+def _why_not(result: RunResult[str]) -> str:
     more = _MORE.get(result.ending, "ask in other words, or use a stronger model")
     left = (
         "there is no answer"
@@ -67,7 +69,9 @@ def _why_not(result: RunResult) -> str:
     return f"the run was stopped ({result.ending}): {left}; {more}"
 
 
-def _as_json(result: RunResult, arguments: AskArguments, settings: Settings) -> dict[str, object]:
+def _as_json(
+    result: RunResult[str], arguments: AskArguments, settings: Settings
+) -> dict[str, object]:
     served = settings.model if isinstance(settings.model, ServedModel) else None
     return {
         "version": JSON_VERSION,

@@ -20,7 +20,7 @@ class HostDouble:
         self.asked: list[str] = []
         self.options: list[object] = []
         self.batches = 0
-        self.submitted: list[str] = []
+        self.submitted: list[object] = []
 
     def rlm_query(self, prompt: str, options: object) -> str:
         self.asked.append(prompt)
@@ -35,8 +35,8 @@ class HostDouble:
     def rlm_budget(self) -> dict[str, int | None]:
         return {"steps": 3, "tokens": None}
 
-    def rlm_submit(self, text: str) -> None:
-        self.submitted.append(text)
+    def rlm_submit(self, answer: object, text: str | None = None) -> None:
+        self.submitted.append(answer if text is None else text)
 
     def _item(self, prompt: str) -> dict[str, str]:
         self.asked.append(prompt)

@@ -24,7 +24,7 @@ from tests.rlm_core.models import Answering, Scripted
 TEXT = Context.from_text("RLMs inspect prompts via code.")
 
 
-def run(tmp_path: Path, model: Any, **options: Any) -> RunResult:
+def run(tmp_path: Path, model: Any, **options: Any) -> RunResult[str]:
     rlm = RLM(model, cache_dir=tmp_path / "cache", **options)
     return rlm.run_result("Q?", TEXT)
 
@@ -54,7 +54,7 @@ def test_cells_replies_and_subcalls_are_recorded_in_the_order_in_which_they_end(
         "repl_exec",
         "root_call",
     ]
-    assert [step.step_id for step in result.trace.steps] == [1, 2, 3, 4]
+    assert [step.step_id for step in result.trace.steps] == [1, 3, 2, 4]
     cell = result.trace.steps[2]
     assert (cell.stdout, cell.outcome, cell.state) == ("RLMS\n", "ok", "kept")
 

@@ -57,7 +57,8 @@ def test_variables_are_seen_between_cells(tmp_path: Path) -> None:
 
     class Watching:
         def handle(self, event: RLMEvent) -> None:
-            if event.step is not None and event.step.kind == "repl_exec":
+            ended = event.step if event.kind == "step_completed" else None
+            if ended is not None and ended.kind == "repl_exec":
                 seen.extend([views[0].get("x"), views[0].get("nowhere")])
 
     def make(*, repl: ReplView, **_: object) -> None:

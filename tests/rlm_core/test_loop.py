@@ -127,7 +127,7 @@ def test_final_guessed_beside_code_is_not_believed() -> None:
 
 
 def test_an_answer_that_the_code_submits_ends_the_episode() -> None:
-    action = after(started(), Replied("SUBMIT(x)\ny = 1"), Ran(submitted="42"))
+    action = after(started(), Replied("SUBMIT(x)\ny = 1"), Ran(submitted=Value("42")))
     assert action == Finish("42", RunStatus.ANSWERED, Ending.SUBMITTED)
 
 
@@ -180,7 +180,9 @@ def test_required_code_and_subcalls_come_before_a_final() -> None:
 
 def test_guards_hold_for_what_code_submits_too() -> None:
     episode = started(require_subcall_before_final=True)
-    assert "subcall" in shown(after(episode, Replied("SUBMIT(1)\nx = 1"), Ran(submitted="1")))
+    assert "subcall" in shown(
+        after(episode, Replied("SUBMIT(1)\nx = 1"), Ran(submitted=Value("1")))
+    )
 
 
 def test_the_subcall_guard_runs_the_fallback_code_when_its_step_has_come() -> None:
@@ -470,7 +472,7 @@ def test_every_episode_comes_to_an_end_whatever_model_and_session_do(
                         stdout=st.sampled_from(["", "out\n"]),
                         error=st.none() | st.just("NameError: x"),
                         values=VALUES,
-                        submitted=st.none() | st.just("s"),
+                        submitted=st.none() | st.just(Value("s")),
                         subcalls=st.integers(0, 1),
                     )
                 )

@@ -61,7 +61,7 @@ def test_values_are_read_as_text_and_missing_ones_are_left_out(session: Session)
     session.run("d = Thing()")
     assert session.read(["a", "b", "c", "d", "nowhere"]) == {
         "a": Value("text"),
-        "b": Value("[1, 2]", "other"),
+        "b": Value("[1, 2]", "other", [1, 2]),
         "c": Value("None", "none"),
         "d": Value("thing!", "other"),
     }
@@ -91,7 +91,9 @@ def test_a_cleared_variable_is_none(session: Session) -> None:
 
 def test_the_answer_dict_submits_once_it_is_ready(session: Session) -> None:
     assert session.run("answer = {'content': 'draft', 'ready': False}").submitted is None
-    assert session.run("answer['content'] = 42; answer['ready'] = True").submitted == "42"
+    assert session.run("answer['content'] = 42; answer['ready'] = True").submitted == Value(
+        "42", "other", 42
+    )
     assert session.run("answer = {'other': 'dict'}").submitted is None
 
 

@@ -16,5 +16,5 @@ def test_events_and_actions_are_frozen_data(kind: type) -> None:
 
 def test_what_a_cell_did_can_be_written_down() -> None:
     ran = stimuli.Ran("out", values={"x": stimuli.Value("1")})
-    assert asdict(ran)["values"] == {"x": {"text": "1", "kind": "text"}}
+    assert asdict(ran)["values"] == {"x": {"text": "1", "kind": "text", "data": None}}
     assert {field.name for field in fields(ran)} >= {"stdout", "error", "submitted"}

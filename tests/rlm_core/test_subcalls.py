@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,17 +13,18 @@ from rlm_core.cache import FileCache
 from rlm_core.calls import CancelScope
 from rlm_core.config import Options, configure
 from rlm_core.diagnostics import Diagnostics
-from rlm_core.errors import RunCancelled
-from rlm_core.extensions import Extensions
+from rlm_core.errors import RunCancelled, StepCancelled
+from rlm_core.models import Models
 from rlm_core.policy import MaxRecursionExceeded, MaxTokensExceeded, Policy
 from rlm_core.provider import Providers
-from rlm_core.subcalls import Subcalls
-from rlm_core.tree import Models, RunTree
+from rlm_core.stimuli import Finish, Value
+from rlm_core.subcalls import EpisodeRequest, Subcalls
+from rlm_core.tree import RunTree
 from tests.rlm_core.models import Answering
 
 
-def nothing(*_: object) -> None:
-    """Log nothing."""
+def no_episodes(request: EpisodeRequest) -> Finish:
+    raise AssertionError(f"no recursion was asked for: {request}")
 
 
 class Host:
@@ -36,13 +38,14 @@ class Host:
             configure(Options(**options)),
             Models(self.model),
             cache=self.cache,
-            listener=None,
-            extensions=Extensions({}, None, None, nothing),
             scope=self.scope,
             diagnostics=Diagnostics(logging.getLogger("test"), enabled=False),
             providers=Providers(),
         )
-        self.subcalls = Subcalls(self.tree, level=0, parent_id=None)
+        self.subcalls = self.subcalls_at(0)
+
+    def subcalls_at(self, level: int) -> Subcalls:
+        return Subcalls(self.tree, level=level, parent_id=None, scope=self.scope, nest=no_episodes)
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +113,7 @@ def test_too_deep_a_call_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(MaxRecursionExceeded):
             host.subcalls.query("a", {"depth": 2})
         with pytest.raises(MaxRecursionExceeded):
-            Subcalls(host.tree, level=1, parent_id=None).batch(["a", "b"])
+            host.subcalls_at(1).batch(["a", "b"])
 
 
 def test_a_batch_keeps_order_and_runs_at_once_up_to_the_limit(tmp_path: Path) -> None:
@@ -200,5 +203,55 @@ def test_an_answer_from_the_code_is_taken_once_and_the_last_one_counts(tmp_path:
     with Host(tmp_path) as host:
         host.subcalls.submit("draft")
         host.subcalls.submit("answer")
-        assert host.subcalls.take_submitted() == "answer"
+        assert host.subcalls.take_submitted() == Value("answer")
         assert host.subcalls.take_submitted() is None
+
+
+def test_an_answer_that_is_data_is_kept_as_data(tmp_path: Path) -> None:
+    with Host(tmp_path) as host:
+        host.subcalls.submit({"a": 1}, '{"a": 1}')
+        assert host.subcalls.take_submitted() == Value('{"a": 1}', "other", {"a": 1})
+
+
+def test_a_failed_call_is_in_the_trace_with_its_error(tmp_path: Path) -> None:
+    def answer(_: str) -> str:
+        raise LookupError("no luck")
+
+    with Host(tmp_path, Answering(answer)) as host:
+        with pytest.raises(LookupError):
+            host.subcalls.query("a")
+        (step,) = host.tree.recorder.trace.steps
+        assert (step.kind, step.error, step.output) == ("subcall", "LookupError: no luck", None)
+
+
+def test_one_call_of_a_batch_can_be_cancelled_and_the_others_are_kept(tmp_path: Path) -> None:
+    asked, finish = threading.Event(), threading.Event()
+
+    def answer(prompt: str) -> str:
+        if prompt == "slow":
+            asked.set()
+            finish.wait(30)
+        return prompt.upper()
+
+    with Host(tmp_path, Answering(answer)) as host:
+        results: list[dict[str, str]] = []
+        batch = threading.Thread(target=lambda: results.extend(host.subcalls.batch(["a", "slow"])))
+        batch.start()
+        assert asked.wait(30)
+        while host.subcalls.answered < 1:
+            time.sleep(0.01)
+        (slow,) = host.tree._running
+        assert host.tree.cancel_step(slow)
+        batch.join(30)
+        finish.set()
+        assert results[0] == {"text": "A"}
+        assert results[1]["error"] == "StepCancelled"
+        assert not host.tree.cancel_step(slow)
+        assert not host.scope.cancelled
+
+
+def test_a_single_call_that_is_cancelled_is_an_error_of_its_own(tmp_path: Path) -> None:
+    with Host(tmp_path) as host:
+        host.model._answer = lambda _: str(host.tree.cancel_step(1))
+        with pytest.raises(StepCancelled, match="step 1 was cancelled"):
+            host.subcalls.query("a")

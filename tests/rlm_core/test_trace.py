@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rlm_core.adapters.base import Usage
-from rlm_core.trace import Trace, TraceFile, TraceStep
+from rlm_core.trace import Trace, TraceStep
+from rlm_core.trace_file import TraceFile
 
 STEP = TraceStep(1, "root_call", 0, output="x\u2028y", usage=Usage(1, 2, 3), elapsed=0.5)
 CHILD = TraceStep(2, "sub_repl_exec", 1, code="print(1)", parent_id=1, outcome="ok")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rlm_core.tree import Models, question_in
-from tests.rlm_core.models import Answering
+from rlm_core.models import Models, is_cacheable, model_name
+from tests.rlm_core.models import Answering, Scripted
 
 
 def test_the_sub_model_is_the_root_model_unless_another_is_given() -> None:
@@ -15,11 +15,7 @@ def test_the_sub_model_is_the_root_model_unless_another_is_given() -> None:
         Models(root, sub, {"fast": named}).named("slow")
 
 
-def test_a_prompt_that_ask_made_is_taken_apart_again() -> None:
-    assert question_in("Question: Who?\nSnippet:\nthe text\nSnippet:\nmore") == (
-        "Who?",
-        "the text\nSnippet:\nmore",
-    )
-    query, text = question_in("Summarize: the text")
-    assert text == "Summarize: the text"
-    assert "P holds" in query
+def test_a_scripted_model_is_always_asked_and_others_may_be_cached() -> None:
+    assert is_cacheable(Answering())
+    assert not is_cacheable(Scripted())
+    assert model_name(Scripted()) is None

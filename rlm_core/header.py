@@ -1,0 +1,141 @@
+"""The first record of a trace file: all that is needed to run the same again."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rlm_core.adapters.base import identity_of
+from rlm_core.config import Config, SandboxOptions, SubcallOptions, TraceOptions
+from rlm_core.diagnostics import own_version
+from rlm_core.errors import TraceError
+from rlm_core.policy import Policy, Price
+from rlm_core.rules import AutoFinalize, Compaction, EpisodeRules
+from rlm_core.tools import Tool
+from rlm_core.trace_file import FORMAT
+from rlm_sandbox import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rlm_core.context import Context
+    from rlm_core.models import Models
+
+_NOT_KEPT = {"output"}
+
+
+def header_of(
+    config: Config,
+    models: Models,
+    *,
+    query: str,
+    context: Context,
+    rules: EpisodeRules,
+    seed: int,
+    output: str | None,
+) -> dict[str, object]:
+    """What is about to be run. `output` is the type of the answer in short form."""
+    limits = config.sandbox.limits or Limits()
+    imports = config.sandbox.imports
+    return {
+        "kind": "run_started",
+        "format": FORMAT,
+        "version": own_version(),
+        "python": platform.python_version(),
+        "query": query,
+        "context": facts_of_context(context),
+        "models": {"root": identity_of(models.root), "sub": identity_of(models.sub)},
+        "limits": {each.name: getattr(limits, each.name) for each in fields(limits)},
+        "sandbox": {
+            "imports": imports if isinstance(imports, str) else sorted(imports),
+            "isolation": config.sandbox.isolation,
+            "packages": list(config.sandbox.packages),
+        },
+        "policy": asdict(replace(config.policy, prices=dict(config.policy.prices))),
+        "rules": _plain(rules),
+        "subcalls": asdict(config.subcalls),
+        "prompts": {
+            "system": _digest(rules.system_prompt),
+            "subcall": _digest(config.subcalls.system_prompt),
+            "recursive": _digest(config.subcalls.recursive_system_prompt),
+        },
+        "tools": [tool.name for tool in config.tools],
+        "output": output,
+        "seed": seed,
+        "content_redacted": config.trace.redact_content,
+    }
+
+
+def facts_of_context(context: Context) -> dict[str, object]:
+    """What tells one context from another, and where it was read."""
+    digest = hashlib.sha256()
+    for start in range(0, len(context.text), 1 << 24):  # in pieces: not twice in memory at once
+        digest.update(context.text[start : start + (1 << 24)].encode(errors="surrogatepass"))
+    return {
+        "characters": len(context.text),
+        "sha256": digest.hexdigest(),
+        "type": context.context_type,
+        "documents": context.num_documents(),
+        "paths": list(context.paths),
+    }
+
+
+def config_of(header: Mapping[str, object], tools: Iterable[Tool] = ()) -> Config:
+    """The options of the run that a header is about. Raises TraceError."""
+    tools = tuple(tools)
+    missing = set(_names(header.get("tools"))) - {tool.name for tool in tools}
+    try:
+        sandbox = msgspec.convert(header["sandbox"], dict[str, object])
+        return Config(
+            policy=_policy(header["policy"]),
+            rules=_rules(header["rules"]),
+            subcalls=msgspec.convert(header["subcalls"], SubcallOptions),
+            sandbox=SandboxOptions(
+                limits=Limits(**msgspec.convert(header["limits"], dict)),
+                isolation=str(sandbox["isolation"]),
+                imports=_imports(sandbox["imports"]),
+                packages=_names(sandbox["packages"]),
+            ),
+            trace=TraceOptions(),
+            tools=tools + tuple(Tool.unknown(name) for name in sorted(missing)),
+            seed=msgspec.convert(header["seed"], int),
+        )
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+        raise TraceError(f"the head of the trace cannot be read: {error}") from error
+
+
+def _policy(given: object) -> Policy:
+    plain = msgspec.convert(given, dict[str, object])
+    prices = msgspec.convert(plain.pop("prices", {}), dict[str, Price])
+    return Policy(**plain, prices=prices)  # ty: ignore[invalid-argument-type]
+
+
+def _rules(given: object) -> EpisodeRules:
+    plain = msgspec.convert(given, dict[str, object])
+    auto, compaction = plain.pop("auto_finalize"), plain.pop("compaction")
+    return EpisodeRules(
+        **plain,  # ty: ignore[invalid-argument-type]
+        auto_finalize=msgspec.convert(auto, AutoFinalize | None),
+        compaction=msgspec.convert(compaction, Compaction | None),
+    )
+
+
+def _plain(rules: EpisodeRules) -> dict[str, object]:
+    plain = asdict(replace(rules, output=None))
+    return {name: value for name, value in plain.items() if name not in _NOT_KEPT}
+
+
+def _imports(given: object) -> str | list[str]:
+    return given if isinstance(given, str) else _names(given)
+
+
+def _names(given: object) -> list[str]:
+    return msgspec.convert(given or [], list[str])
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]

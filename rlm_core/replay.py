@@ -1,0 +1,189 @@
+"""A recorded run, run again: the same loop and sandbox, driven by the recorded replies."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlm_core.answer_type import AnswerType
+from rlm_core.cache import FileCache
+from rlm_core.errors import NotRecorded, TraceError
+from rlm_core.header import config_of
+from rlm_core.models import Models
+from rlm_core.playback import NOT_ASKED, Difference, Playback
+from rlm_core.provider import Providers
+from rlm_core.recording import Recording
+from rlm_core.run import Equipment, Question, RunResult, play, require_same_context
+from rlm_core.running import Running
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rlm_core.adapters.base import ModelResponse
+    from rlm_core.context import Context
+    from rlm_core.events import RLMEventListener
+    from rlm_core.trace import Trace, TraceStep
+
+_SHOWN = 200  # characters of a text in a difference
+
+
+class _NoModel:
+    """Stands where models were: what they said is in the recording."""
+
+    cacheable = False
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+
+    def complete(
+        self,
+        messages: list[dict[str, str]],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+    ) -> ModelResponse:
+        """Never asked: playback raises before."""
+        raise NotRecorded(
+            f"a replay asks no model ({len(messages)} messages, {max_tokens} tokens, "
+            f"temperature {temperature})"
+        )
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of running it again."""
+
+    result: RunResult[Any] | None
+    """None where it went so far another way that no recorded reply could go on."""
+    differences: tuple[Difference, ...]
+    """Everything that was not as recorded; empty for a run that came out the same."""
+    complete: bool
+    """False where the recorded run had been cut off: then so is this one."""
+
+
+def replay(
+    path: Path | str,
+    context: Context,
+    *,
+    output: object = None,
+    listener: RLMEventListener | None = None,
+) -> Replay:
+    """Run it again without a model: seconds, tools and models are those of the recording.
+
+    A run with a typed answer needs the same `output`. Raises TraceError where the trace cannot be
+    replayed, or is about another text; SandboxError where code cannot be run.
+    """
+    recording = Recording.read(path)
+    recording.require_replayable()
+    require_same_context(recording, context)
+    answer_type = _output(recording, output)
+    config = config_of(recording.header)
+    policy = replace(config.policy, max_seconds=None)  # the clock is not what is replayed
+    rules = config.rules
+    if answer_type is not None:  # it is told again when the run begins
+        rules = replace(rules, system_prompt=rules.system_prompt.removesuffix(answer_type.task()))
+    names = recording.header.get("models")
+    known = names if isinstance(names, dict) else {}
+    models = Models(_NoModel(str(known.get("root"))), _NoModel(str(known.get("sub"))))
+    playback = Playback(recording, live=False)
+    question = Question(str(recording.header.get("query")), context, answer_type)
+    with tempfile.TemporaryDirectory(prefix="rlm-replay-") as nowhere:
+        equipment = Equipment(
+            replace(config, policy=policy, rules=rules),
+            models,
+            FileCache(nowhere),
+            Providers(),
+            listener,
+            logging.getLogger("rlm_core"),
+        )
+        running: Running[RunResult[Any]] = Running(
+            partial(_play, equipment=equipment, question=question, playback=playback)
+        )
+        try:
+            result = running.run_here()
+        except NotRecorded:
+            result = None
+    complete = recording.finish is not None
+    differences = [each for each in playback.differences if complete or each.recorded != NOT_ASKED]
+    if running.tree is not None:
+        now = running.tree.recorder.trace
+        differences += compared(recording.trace, now, complete=complete)
+    differences += _of_end(recording.finish, result) + _unasked(playback, result)
+    return Replay(result, tuple(differences), complete)
+
+
+def compared(then: Trace, now: Trace, *, complete: bool) -> list[Difference]:
+    """Where the root's cells came out differently; those below it run at the same time.
+
+    Of a run that was cut off, only what both have is compared.
+    """
+    before = [step for step in then.steps if step.kind == "repl_exec"]
+    again = [step for step in now.steps if step.kind == "repl_exec"]
+    found = [
+        difference
+        for number, (one, other) in enumerate(zip(before, again, strict=False), start=1)
+        for difference in _of_cell(number, one, other)
+    ]
+    if complete and len(before) != len(again):
+        found.append(Difference("cells that ran", str(len(before)), str(len(again))))
+    return found
+
+
+def _of_end(finish: Mapping[str, object] | None, result: RunResult[Any] | None) -> list[Difference]:
+    if finish is None or result is None:
+        return []
+    pairs = (("answer", result.answer), ("ending", result.ending.value))
+    return [
+        Difference(name, _cut(finish.get(name)), _cut(value))
+        for name, value in pairs
+        if finish.get(name) != value
+    ]
+
+
+def _play(
+    running: Running[RunResult[Any]],
+    *,
+    equipment: Equipment,
+    question: Question,
+    playback: Playback,
+) -> RunResult[Any]:
+    return play(equipment, question, running, playback)
+
+
+def _output(recording: Recording, output: object) -> AnswerType | None:
+    shown = recording.header.get("output")
+    if shown is None:
+        return None
+    if output is None:
+        raise TraceError(f"the answer had the type {shown}: give the same output= to replay it")
+    return AnswerType(output)
+
+
+def _of_cell(number: int, then: TraceStep, now: TraceStep) -> list[Difference]:
+    return [
+        Difference(f"{name} of cell {number}", _cut(before), _cut(again))
+        for name, before, again in (
+            ("code", then.code, now.code),
+            ("output", then.stdout, now.stdout),
+            ("error", then.error, now.error),
+            ("outcome", then.outcome, now.outcome),
+            ("state", then.state, now.state),
+        )
+        if before != again
+    ]
+
+
+def _unasked(playback: Playback, result: RunResult[Any] | None) -> list[Difference]:
+    if result is None:
+        return []
+    left = sum(1 for _ in playback.left())
+    return [Difference("recorded replies", "asked for", f"{left} were not asked for")] * bool(left)
+
+
+def _cut(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"

@@ -1,0 +1,79 @@
+"""A run that is under way: wait for it, or stop it, or stop a part of it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from rlm_core.calls import CancelScope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rlm_core.tree import RunTree
+
+R = TypeVar("R")
+
+
+class Running(Generic[R]):
+    """A run, from before it begins until it has ended. Thread-safe.
+
+    >>> running = rlm.start("Who signed?", context)
+    >>> running.cancel(step_id)  # of a "step_started" event: this step and all below it
+    >>> running.result(timeout=60)
+    """
+
+    def __init__(self, work: Callable[[Running[R]], R]) -> None:
+        self.scope = CancelScope()
+        self._work = work
+        self._ended: Future[R] = Future()
+        self.tree: RunTree | None = None
+        """The parts of the run, once it has begun."""
+        self._thread = threading.Thread(target=self._serve, name="rlm-run", daemon=True)
+
+    def begin(self) -> None:
+        """Do it in a thread of its own."""
+        self._thread.start()
+
+    def run_here(self) -> R:
+        """Do it in this thread. Raises what the run raises."""
+        return self._work(self)
+
+    def attach(self, tree: RunTree) -> None:
+        """The run has begun: these are its parts."""
+        self.tree = tree
+
+    def cancel(self, step_id: int | None = None) -> bool:
+        """Stop the run, or one of its steps that is under way with everything below it.
+
+        The code that waits for a cancelled subcall sees StepCancelled, and the run goes on. False
+        where no such step is under way.
+        """
+        if step_id is None:
+            self.scope.cancel()
+            return not self.done
+        return self.tree is not None and self.tree.cancel_step(step_id)
+
+    @property
+    def done(self) -> bool:
+        """True once it has ended, one way or another."""
+        return self._ended.done()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when it has ended. Raises TimeoutError after `timeout` seconds."""
+        self._ended.exception(timeout)
+        self._thread.join()
+
+    def result(self, timeout: float | None = None) -> R:
+        """How it ended. Raises what the run raised, and TimeoutError after `timeout` seconds."""
+        self.wait(timeout)
+        return self._ended.result()
+
+    def _serve(self) -> None:
+        try:
+            result = self._work(self)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(result)

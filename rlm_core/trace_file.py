@@ -1,0 +1,68 @@
+"""A trace on disk: one JSON object a line, written and flushed the moment it happens.
+
+{"kind": "run_started", "format": 1, ...}   what is run: see `rlm_core.header`
+{"kind": "run_resumed"}                     it was cut off; what follows is its continuation
+{"kind": "session_started", ...}            isolation and layers, as the sandbox reports them
+{"kind": "reply", "key": ..., ...}          a model's whole reply, or a tool's: what was paid for
+{"kind": "root_call", "step_id": 1, ...}    a step (`TraceStep`), its long texts cut
+{"kind": "run_finished", ...}               how it ended
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rlm_core.redaction import Redaction
+    from rlm_core.trace import TraceStep
+
+FORMAT = 1
+
+
+class TraceFile:
+    """Appends records to a file. Thread-safe. Close it when the run ends."""
+
+    def __init__(
+        self, path: Path | str, *, redaction: Redaction | None = None, append: bool = False
+    ) -> None:
+        from pathlib import Path as FilePath
+
+        path = FilePath(path)
+        if append:
+            _end_half_a_line(path)
+        mode = "a" if append else "w"
+        self._file = path.open(mode, encoding="utf-8")
+        self._redaction = redaction
+        self._lock = threading.Lock()
+
+    def write(self, step: TraceStep) -> None:
+        """Append a step."""
+        self.record(step.to_dict())
+
+    def record(self, record: dict[str, object]) -> None:
+        """Append a record and flush, so that a reader sees it while the run goes on."""
+        if self._redaction is not None:
+            record = self._redaction.of_record(record)
+        line = json.dumps(record)  # in ASCII: no reader finds more line ends in it
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(line + "\n")
+                self._file.flush()
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        with self._lock:
+            self._file.close()
+
+
+def _end_half_a_line(path: Path) -> None:
+    """Take half a line away that a run left when it was cut off: nobody could read it."""
+    raw = path.read_bytes()
+    whole = raw.rfind(b"\n") + 1
+    if whole < len(raw):
+        with path.open("r+b") as file:
+            file.truncate(whole)
