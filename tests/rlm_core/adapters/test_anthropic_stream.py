@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rlm_core.adapters.anthropic_stream import MessageAssembler
 from rlm_core.adapters.event_stream import EventDecoder, ServerEvent
 from rlm_core.adapters.reported import ReportedError
+from tests.rlm_core.adapters.chat_server import events
 from tests.rlm_core.adapters.providers import CLAUDE, anthropic_events
 
 
@@ -38,6 +39,14 @@ def test_blocks_are_put_together_and_the_last_counts_count() -> None:
         "stop_sequence": None,
         "usage": {"input_tokens": 11, "cache_read_input_tokens": 100, "output_tokens": 15},
     }
+
+
+def test_a_thought_never_becomes_text() -> None:
+    begin = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+    delta = {"type": "thinking_delta", "thinking": "FINAL: no"}
+    astray = {"type": "content_block_delta", "index": 0, "delta": delta}
+    stream = (*anthropic_events("x")[:1], *events(begin, astray))
+    assert assembled(*stream).reply()["content"] == [{"type": "text", "text": ""}]
 
 
 def test_the_last_event_is_known() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rlm_core.adapters.event_stream import EventDecoder, ServerEvent, looks_like_events
 
 STREAM = (
-    "\ufeff: a comment\n\n"
-    "data: one\n\n"
+    "\ufeffdata: one\n\n"
+    ": a comment\n\n"
     "event: named\r\ndata: two\r\ndata:2\r\n\r\n"
     "id: 7\rretry: 5\rdata: caf\u00e9 \U0001f600\u2028\r\r"
     "event: without data\n\n"

@@ -72,7 +72,10 @@ def test_a_connection_serves_one_stream_after_the_other() -> None:
 
 
 def test_a_server_that_never_closes_after_the_last_event_is_not_waited_for() -> None:
-    with ChatServer(Stream(WHOLE, "hang")) as server, adapter_to(server) as model:
+    with (
+        ChatServer(Stream(WHOLE, "hang")) as server,
+        adapter_to(server, timeout=600.0, deadline=20.0) as model,
+    ):
         assert model.complete(HELLO).usage == Usage(4, 2, 6)
         assert server.client_gone.wait(10)
 

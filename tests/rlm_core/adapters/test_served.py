@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from tests.rlm_core.adapters.providers import (
     chunks,
     openai_error,
 )
+
+if TYPE_CHECKING:
+    from tests.rlm_core.adapters.chat_server import Behaviour, Request
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -75,15 +79,14 @@ def test_a_server_that_only_streams_is_asked_for_a_stream() -> None:
 
 
 def test_a_server_that_cannot_stream_is_asked_without() -> None:
-    def plain(request: object) -> object:
-        payload = server.requests[-1].payload
-        if "stream" not in payload:
+    def plain(request: Request) -> Behaviour:
+        if "stream" not in request.payload:
             return chat("whole")
         message = "Unsupported value: 'stream' does not support true with this model."
         return openai_error(400, message, param="stream", code="unsupported_value")
 
     with (
-        ChatServer(Judge(plain)) as server,  # ty: ignore[invalid-argument-type]
+        ChatServer(Judge(plain)) as server,
         GenericChatAdapter(base_url=server.base_url, stream=True) as model,
     ):
         assert model.complete(HELLO).text == "whole"
@@ -100,6 +103,21 @@ def test_a_server_that_refuses_whatever_it_is_sent_is_reported() -> None:
         with pytest.raises(RequestRefused, match="'temperature' is not supported"):
             model.complete(HELLO)
         assert len(server.requests) == 2
+
+
+def test_a_server_that_wants_a_stream_and_refuses_it_is_reported() -> None:
+    def contrary(request: Request) -> Behaviour:
+        if "stream" in request.payload:
+            return openai_error(400, "unsupported", param="stream", code="unsupported_parameter")
+        return openai_error(400, "This model only supports streaming.")
+
+    with (
+        ChatServer(Judge(contrary)) as server,
+        GenericChatAdapter(base_url=server.base_url, deadline=20.0) as model,
+    ):
+        with pytest.raises(RequestRefused, match="only supports streaming"):
+            model.complete(HELLO)
+        assert len(server.requests) == 3
 
 
 def test_a_temperature_out_of_range_is_the_callers_mistake_and_not_dropped() -> None:
