@@ -181,8 +181,8 @@ class Keeper:
         if not self.closed and self._pristine:
             self._drop()
             return Remains.AS_BEFORE
-        with suppress(WorkerGone):
-            link.settle()
+        link.process.kill()  # first: a checkpoint that it was to make will then not be waited for
+        link.settle()
         remains = Remains.AS_EARLIER if link.outdated else Remains.AS_BEFORE
         checkpoint = None if self.closed else link.detach()
         if checkpoint is None or not self._replace(link, checkpoint):
@@ -299,24 +299,40 @@ class Keeper:
                 raise CheckpointUnavailable(
                     "this checkpoint is gone: it was closed, or its worker was lost"
                 )
+            if (last := link.detach()) is not None:
+                link.worker.drop(last)
+            del self._checkpoints[handle]
+            self._since.clear()
             try:
-                self._go_to(link, handle, number)
+                woken = self._replace(link, number)
             except BaseException:
                 self._drop()
+                self._untold = _UNTOLD[Remains.NOTHING]
+                raise
+            if not woken:
+                self._drop()
+                raise CheckpointUnavailable(
+                    "this checkpoint could not be woken; the session is lost, the next use starts "
+                    "empty"
+                )
+            try:
+                self._save_again(handle)
+            except CheckpointUnavailable:
+                raise
+            except BaseException:
+                assert self._link is not None
+                self._go_back(self._link)
                 raise
 
-    def _go_to(self, link: Link, handle: int, number: int) -> None:
-        """Wake a checkpoint of the caller's, and save it again: waking it has used it up."""
-        if (last := link.detach()) is not None:
-            link.worker.drop(last)
-        del self._checkpoints[handle]
-        self._since.clear()
-        if not self._replace(link, number):
-            raise CheckpointUnavailable(
-                "this checkpoint could not be woken; the session is lost, the next use starts empty"
-            )
+    def _save_again(self, handle: int) -> None:
+        """A checkpoint of the caller's that was woken is used up: make another of the same state."""
         assert self._link is not None
-        self._checkpoints[handle] = self._saved_now(self._link)
+        try:
+            self._checkpoints[handle] = self._saved_now(self._link)
+        except (WorkerGone, ProtocolViolation, CheckpointUnavailable) as error:
+            raise CheckpointUnavailable(
+                f"the session is as at the checkpoint, which could not be kept, though: {error}"
+            ) from None
 
     def forget(self, handle: int) -> None:
         """Free a checkpoint."""

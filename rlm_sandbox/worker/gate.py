@@ -26,6 +26,10 @@ SECONDS_TO_LIE_DOWN = 8.0
 """How long a permitted fork may take to sleep; one that takes longer has been taken over."""
 
 
+ORPHAN_SECONDS = 0.1
+"""The same for one whose parent has died in the meantime: it may have died in the midst of it."""
+
+
 @dataclass(frozen=True)
 class Process:
     """A session process, as its init knows it."""
@@ -92,10 +96,13 @@ class Gate:
         self._tgkill = syscalls.number("tgkill", machine)
         self._signals = {syscalls.number("kill", machine), self._tgkill}
 
-    def permit(self, permit: Permit) -> None:
-        """Let the next fork of this session process through."""
+    def permit(self, permit: Permit) -> Asleep | None:
+        """Let the next fork of this session process through; one that has ended will not fork."""
+        if permit.session not in self._sessions:
+            return Asleep(permit, "the session process had ended")
         self._permits[permit.session] = permit
         self._expiries[permit.checkpoint] = time.monotonic() + SECONDS_TO_LIE_DOWN
+        return None
 
     @property
     def seconds_left(self) -> float | None:
@@ -139,7 +146,29 @@ class Gate:
     def forget(self, session: int) -> Asleep | None:
         """A session process has ended: it will not fork any more. A fork it has made may come."""
         permit = self._permits.get(session)
-        return None if permit is None else self._settle(permit, "the session process ended")
+        if permit is not None:
+            return self._settle(permit, "the session process ended")
+        if self._forked is not None and self._forked.session == session:
+            self._expiries[self._forked.checkpoint] = time.monotonic() + ORPHAN_SECONDS
+        return None
+
+    @property
+    def orphaned(self) -> bool:
+        """True if the fork on its way, which may not have come about, has no parent any more."""
+        return self._forked is not None and self._forked.session not in self._sessions
+
+    def give_up(self) -> Asleep:
+        """Expect the orphaned fork no longer. It must not be there any more."""
+        assert self._forked is not None
+        return self._settle(self._forked, "the session process ended")
+
+    @property
+    def known(self) -> set[int]:
+        """The process ids of all sessions and checkpoints."""
+        return {
+            *(process.pid for process in self._sessions.values()),
+            *(sleeper.pid for sleeper in self._sleepers.values()),
+        }
 
     def answer(self) -> News | None:
         """Answer the question that has made the listener readable; what came of it, if anything."""

@@ -120,7 +120,10 @@ class _Init:
             left = gate.seconds_left if gate is not None else None
             ready = dict(poll.poll(None if left is None else left * 1000 + 1))
             if left == 0 and not ready:
-                return
+                if gate is None or not gate.orphaned:
+                    return
+                self._end_strangers(gate.known)
+                self._report(gate.give_up())
             if controller in ready:  # first of all: a permit comes before the fork that it is for
                 if not self._obey():
                     return
@@ -156,7 +159,7 @@ class _Init:
                     rlimits.allow_cpu(process.pid, seconds)
             case Permit() as permit:
                 if self._gate is not None:
-                    self._gate.permit(permit)
+                    self._report(self._gate.permit(permit))
             case Drop(checkpoint=number):
                 if self._gate is not None:
                     self._gate.drop(number)
@@ -164,6 +167,17 @@ class _Init:
                 if self._gate is None or not descriptors or not self._gate.wake(wake, *descriptors):
                     _tell(self._control, Woken(wake.session))
         return True
+
+    def _end_strangers(self, known: set[int]) -> None:
+        """Kill whatever is neither a session process nor a checkpoint: a fork that ran away."""
+        for pid in _processes() if self._wall.has(Layer.PID) else _children(self._wall.proc):
+            if pid not in known:
+                try:
+                    stranger = os.pidfd_open(pid)
+                except OSError:  # none of this number, or a thread
+                    continue
+                signal.pidfd_send_signal(stranger, signal.SIGKILL)
+                os.close(stranger)
 
     def _report(self, news: News | None) -> None:
         match news:
@@ -248,6 +262,15 @@ def _end_children(wall: Wall) -> None:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
+
+
+def _processes() -> range:
+    """All process ids that have been given out in this pid namespace, whose /proc is not there."""
+    probe = os.fork()
+    if probe == 0:
+        os._exit(0)
+    os.waitpid(probe, 0)
+    return range(2, probe)
 
 
 def _children(proc: int) -> list[int]:
