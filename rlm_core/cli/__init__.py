@@ -46,7 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Arguments, output: Output) -> int:
-    from rlm_core.cli.arguments import AskArguments, AuditArguments, DoctorArguments
+    from rlm_core.cli.arguments import (
+        AskArguments,
+        AuditArguments,
+        DoctorArguments,
+        TraceArguments,
+    )
 
     match arguments:
         case AskArguments():
@@ -61,5 +66,9 @@ def _run(arguments: Arguments, output: Output) -> int:
             from rlm_core.cli.audit import run_audit
 
             return run_audit(arguments, output)
+        case TraceArguments():
+            from rlm_core.cli.trace import trace
+
+            return trace(arguments, output)
         case _:
             assert_never(arguments)

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ examples:
   rlm ask "Who signed the contract?" contract.txt
   rlm ask "Where are sockets closed?" src/ docs/manual.md
   git log -p | rlm ask "When was the cache introduced?"
+  rlm ask --trace run.jsonl "What changed?" notes/; rlm trace replay run.jsonl
   rlm ask --model llama3.1 --base-url http://localhost:11434/v1 "What changed?" notes/
   rlm ask --json "How many orders failed?" orders.log | jq .answer
 
@@ -89,6 +90,8 @@ class AskArguments:
     json: bool
     trace: str | None
     quiet: bool
+    resume: str | None = None
+    redact_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,20 @@ class AuditArguments:
     quiet: bool = False
 
 
-Arguments = AskArguments | DoctorArguments | AuditArguments
+@dataclass(frozen=True)
+class TraceArguments:
+    """The flags of `rlm trace`."""
+
+    action: str
+    """ "show" or "replay"."""
+    file: str
+    paths: tuple[str, ...] = ()
+    full: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
+Arguments = AskArguments | DoctorArguments | AuditArguments | TraceArguments
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -128,8 +144,10 @@ def parse(argv: Sequence[str]) -> Arguments:
     if command == "audit":
         values |= {name: tuple(values[name]) for name in ("classes", "without")}
         return AuditArguments(**values)
-    values["paths"] = tuple(values["paths"])
-    return AskArguments(**values)
+    values["paths"] = tuple(values.get("paths", ()))
+    if command == "trace":
+        return TraceArguments(**values)
+    return AskArguments(**_with_question(values, parser))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -182,6 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_audit(audit)
+    _add_trace(commands)
     return parser
 
 
@@ -215,7 +234,9 @@ def _add_audit(audit: argparse.ArgumentParser) -> None:
 
 
 def _add_ask(ask: argparse.ArgumentParser) -> None:
-    ask.add_argument("question", metavar="QUESTION", type=_question, help="what you want to know")
+    ask.add_argument(
+        "question", metavar="QUESTION", nargs="?", type=_question, help="what you want to know"
+    )
     ask.add_argument(
         "paths",
         metavar="PATH",
@@ -246,8 +267,64 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
         "--trace", metavar="FILE", help="write each step to FILE as it happens, one JSON a line"
     )
     output.add_argument(
+        "--redact-content",
+        action="store_true",
+        help="leave out of the trace what texts and models say (secrets are always left out)",
+    )
+    output.add_argument(
+        "--resume",
+        metavar="FILE",
+        help="go on with the run of this trace that was cut off; what was answered is not asked "
+        "again. QUESTION is that of the trace, and so is PATH if none is given",
+    )
+    output.add_argument(
         "--quiet", action="store_true", help="no progress and no notices, errors only"
     )
+
+
+TRACE_DETAILS = """\
+exit codes:
+  0 shown, or the same again    2 usage    3 the trace or its text cannot be read
+  6 this host cannot isolate code    7 the replay came out differently
+"""
+
+
+def _add_trace(commands: argparse._SubParsersAction[_Intermixed]) -> None:
+    trace = commands.add_parser(
+        "trace",
+        help="show a recorded run, or run it again without a model",
+        description="A trace is what `rlm ask --trace FILE` writes while it runs.",
+        epilog=TRACE_DETAILS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = trace.add_subparsers(dest="action", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="what was asked, each step, and how it ended")
+    show.add_argument("file", metavar="FILE")
+    show.add_argument("--full", action="store_true", help="the whole code of each step")
+    show.add_argument("--json", action="store_true", help="print one JSON object")
+    replay = actions.add_parser(
+        "replay",
+        help="drive the same loop and sandbox by the recorded replies, and report differences",
+    )
+    replay.add_argument("file", metavar="FILE")
+    replay.add_argument(
+        "paths", metavar="PATH", nargs="*", help="the text, if it is not where it was"
+    )
+    replay.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _with_question(values: dict[str, Any], parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """With --resume the question is in the trace, and what stands in its place is a path."""
+    question = values["question"]
+    if values["resume"] is None:
+        if question is None:
+            parser.error("the following arguments are required: QUESTION")
+        return values
+    if values["trace"] is not None:
+        parser.error("--trace cannot be used with --resume: the trace is continued in its file")
+    paths = () if question is None else (question,)
+    return values | {"question": "", "paths": paths + values["paths"]}
 
 
 class _Intermixed(argparse.ArgumentParser):
@@ -261,7 +338,7 @@ class _Intermixed(argparse.ArgumentParser):
         namespace: argparse.Namespace | None = None,
     ) -> tuple[argparse.Namespace, list[str]]:
         into = argparse.Namespace() if namespace is None else namespace
-        if self._mixing:
+        if self._mixing or self._subparsers is not None:  # its own commands are intermixed
             return super().parse_known_args(args, into)
         self._mixing = True
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -15,9 +15,8 @@ from rlm_core.cli.log import configure_logging
 from rlm_core.cli.progress import Progress
 from rlm_core.cli.report import report
 from rlm_core.cli.settings import OfflineModel, ServedModel, Settings, UsageError
-from rlm_core.context import Context
-from rlm_core.documents import decode, read_paths
-from rlm_core.errors import ContextError
+from rlm_core.cli.texts import read_texts, read_texts_of
+from rlm_core.errors import ContextError, TraceError
 from rlm_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter
     from rlm_core.cli.arguments import AskArguments
     from rlm_core.cli.output import Output
+    from rlm_core.context import Context
     from rlm_core.policy import Policy
+    from rlm_core.recording import Recording
     from rlm_core.rlm import RunResult
 
-STDIN = "-"
 REPLY_TOKENS = 4_096  # a program with its reasoning
 SUB_REPLY_TOKENS = 1_024
 SILENCE_SECONDS = 300.0  # a large local model reads its prompt for minutes before the first byte
@@ -44,11 +44,11 @@ def ask(arguments: AskArguments, environment: Mapping[str, str], output: Output)
         _check_writable(arguments.trace)
         with ExitStack() as resources:
             models = _models(settings.model, resources)
-            context = _read(arguments.paths, output)
-            result = _run(arguments, settings, models, context, output, resources)
+            task = _task(arguments, settings, output)
+            result = _run(task, arguments, settings, models, output, resources)
     except UsageError as error:
         return _fail(output, Exit.USAGE, error)
-    except ContextError as error:
+    except (ContextError, TraceError) as error:
         return _fail(output, Exit.INPUT, error)
     except ModelError as error:
         return _fail(output, Exit.MODEL, error)
@@ -104,38 +104,49 @@ def _served(name: str, base_url: str | None, resources: ExitStack) -> ModelAdapt
     return resources.enter_context(adapter)
 
 
-def _read(paths: tuple[str, ...], output: Output) -> Context:
-    """The text to ask about. Raises ContextError."""
-    if not paths or paths == (STDIN,):
-        context = _read_stdin(output)
-    elif STDIN in paths:
-        raise UsageError("'-' (standard input) cannot be mixed with other paths")
-    else:
-        reading = read_paths(list(paths))
-        context = reading.context
-        if reading.skipped:
-            files = "file is" if len(reading.skipped) == 1 else "files are"
-            output.notice(f"{len(reading.skipped)} {files} no UTF-8 text and left out")
-    if not context.text.strip():
-        where = ", ".join(paths) or "standard input"
-        raise ContextError(f"{where}: there is no text in it; name a file that has some")
-    return context
+@dataclass(frozen=True)
+class _Task:
+    """What is asked, of which text, within which limits, and perhaps from where on."""
+
+    question: str
+    context: Context
+    policy: Policy
+    resume: Path | None = None
 
 
-def _read_stdin(output: Output) -> Context:
-    if sys.stdin is None:
-        raise ContextError("standard input is closed: name a file, or pipe a text in")
-    if sys.stdin.isatty():
-        output.notice("reading the text from the terminal; end it with Ctrl-D on a line of its own")
-    text = decode(sys.stdin.buffer.read(), "standard input")
-    return Context(text, (text,), paths=("standard input",))
+def _task(arguments: AskArguments, settings: Settings, output: Output) -> _Task:
+    """The task of the flags, or of the trace that is continued. Raises what reading raises."""
+    from rlm_core.policy import Policy
+
+    if arguments.resume is None:
+        context = read_texts(arguments.paths, output)
+        return _Task(arguments.question, context, _limited(Policy(), arguments))
+    from rlm_core.header import config_of
+    from rlm_core.recording import Recording
+
+    recording = Recording.read(arguments.resume)
+    _require_a_model(recording, settings.model)
+    context = read_texts_of(recording, arguments.paths, output)
+    policy = _limited(config_of(recording.header).policy, arguments)
+    return _Task(str(recording.header.get("query")), context, policy, Path(arguments.resume))
+
+
+def _require_a_model(recording: Recording, model: OfflineModel | ServedModel) -> None:
+    """A run that a language model began is not ended by the offline one unasked."""
+    names = recording.header.get("models")
+    began = str(names.get("root")) if isinstance(names, dict) else ""
+    if model == OfflineModel(chosen=False) and not began.startswith("OfflineAdapter"):
+        raise UsageError(
+            f"the run was begun with {began}: name the model that goes on with --model NAME (and "
+            "--base-url), or set LLM_MODEL"
+        )
 
 
 def _run(
+    task: _Task,
     arguments: AskArguments,
     settings: Settings,
     models: tuple[ModelAdapter, ModelAdapter | None],
-    context: Context,
     output: Output,
     resources: ExitStack,
 ) -> RunResult[str]:
@@ -145,32 +156,30 @@ def _run(
     rlm = RLM(
         root,
         subcall_adapter=sub,
-        policy=_policy(arguments),
+        policy=task.policy,
         max_tokens=REPLY_TOKENS,
         subcall_max_tokens=SUB_REPLY_TOKENS,
         parallel_subcalls=settings.parallel,
         event_listener=Progress(output) if output.shows_progress else None,
         trace_path=arguments.trace,
+        redact_content=arguments.redact_content,
         cache_dir=_cache_directory(resources),
     )
     try:
-        return rlm.run_result(arguments.question, context)
+        return rlm.run_result(task.question, task.context, resume=task.resume)
     finally:
         output.end_status()
 
 
-def _policy(arguments: AskArguments) -> Policy:
-    from dataclasses import replace
-
-    from rlm_core.policy import Policy
-
+def _limited(policy: Policy, arguments: AskArguments) -> Policy:
+    """The policy with what the flags say."""
     given = {
         "max_steps": arguments.max_steps,
         "max_subcalls": arguments.max_subcalls,
         "max_total_tokens": arguments.max_tokens,
         "max_seconds": arguments.timeout,
     }
-    return replace(Policy(), **{name: value for name, value in given.items() if value is not None})
+    return replace(policy, **{name: value for name, value in given.items() if value is not None})
 
 
 def _cache_directory(resources: ExitStack) -> Path:

@@ -10,6 +10,7 @@ class Exit(IntEnum):
 
     ANSWERED = 0
     INTERNAL = 1  # a mistake in this program
+    DIFFERENT = 7  # a replay did not come out as it was recorded
     USAGE = 2  # wrong flags, environment or file names for output
     INPUT = 3  # the text cannot be read
     MODEL = 4  # the model did not answer

@@ -119,6 +119,7 @@ def test_the_trace_is_written_line_by_line(home: Path) -> None:
     lines = (home / "trace.jsonl").read_text().splitlines()
     kinds = [json.loads(line)["kind"] for line in lines]
     assert {"root_call", "repl_exec", "subcall"} <= set(kinds)
+    assert (kinds[0], kinds[-1]) == ("run_started", "run_finished")
 
 
 def test_nothing_is_written_into_the_directory_where_it_is_called(home: Path) -> None:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from rlm_core.cli.arguments import parse
+from rlm_core.cli.arguments import AskArguments, parse
 from rlm_core.cli.exits import Exit
 from rlm_core.cli.report import report
 from rlm_core.cli.settings import Settings
@@ -26,6 +26,7 @@ def told(
     stderr = stderr or io.StringIO()
     output, stdout = make(stderr, NO_COLOR="1")
     arguments = parse(["ask", "q", "--model", "m", *flags])
+    assert isinstance(arguments, AskArguments)
     code = report(result, arguments, Settings.gather(arguments, {}), output)
     return code, stdout.getvalue(), stderr.getvalue()
 

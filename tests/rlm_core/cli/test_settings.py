@@ -9,7 +9,9 @@ from rlm_core.cli.settings import OfflineModel, ServedModel, Settings, UsageErro
 
 
 def arguments(*flags: str) -> AskArguments:
-    return parse(["ask", "q", *flags])
+    given = parse(["ask", "q", *flags])
+    assert isinstance(given, AskArguments)
+    return given
 
 
 def model(*flags: str, **environment: str) -> OfflineModel | ServedModel:
