@@ -18,7 +18,13 @@ ResponseParser = Callable[[dict[str, object]], "tuple[str, Usage | None]"]
 """The server's JSON object -> (text, usage or None). KeyError, IndexError, TypeError, ValueError
 and AttributeError say that the object has another shape."""
 
-_REASONING_KEYS = ("reasoning", "reasoning_content", "reasoning_summary")
+_REASONING_KEYS = (
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "reasoning_summary",
+    "thinking",
+)
 _THOUGHTS = ("reasoning", "thinking")
 _DETAILS = {
     "reasoning_tokens": ("completion_tokens_details", "reasoning_tokens"),

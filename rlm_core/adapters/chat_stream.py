@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rlm_core.adapters.event_stream import ServerEvent
 
 DONE = "[DONE]"
-_REASONING = ("reasoning_content", "reasoning")
+_REASONING = ("reasoning_content", "reasoning", "thinking")
 _COPIED = ("id", "object", "created", "model", "system_fingerprint")
 
 

@@ -88,7 +88,7 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Read to the end, so that the connection can be used again; but some servers never end."""
     import httpx
 
-    with suppress(TimeoutError, httpx.TransportError):
+    with suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in chunks:
                 pass

@@ -101,7 +101,8 @@ def test_meta_tells_how_the_reply_ended_and_what_it_was_made_of() -> None:
     ]
     plain = reply_meta(reply_with("so"))
     assert (plain["content_kind"], plain["reasoning_present"]) == ("string", False)
-    assert reply_meta(reply_with("so", reasoning_content="hm"))["reasoning_present"] is True
+    for key in ("reasoning", "reasoning_content", "reasoning_details", "thinking"):
+        assert reply_meta(reply_with("so", **{key: "hm"}))["reasoning_present"] is True
 
 
 def test_meta_tells_which_tokens_were_thoughts_and_which_were_cached() -> None:
