@@ -245,7 +245,11 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
         "documents; '-' or none: standard input",
     )
     models = ask.add_argument_group("model")
-    models.add_argument("--model", metavar="NAME", help="the model that writes the code")
+    models.add_argument(
+        "--model",
+        metavar="NAME",
+        help="the model that writes the code: a name at the base URL, anthropic/MODEL or azure/DEPLOYMENT",
+    )
     models.add_argument(
         "--sub-model", metavar="NAME", help="the model that reads the pieces (default: the same)"
     )

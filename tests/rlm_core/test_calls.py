@@ -184,3 +184,31 @@ def test_closing_does_not_wait_for_a_thread_at_work() -> None:
     assert begun.wait(30)
     threads.close()
     finish.set()
+
+
+def test_a_part_is_stopped_alone_or_with_the_whole() -> None:
+    whole = CancelScope()
+    stopped: list[str] = []
+    with whole.below() as first, whole.below() as second:
+        with second.stopping(lambda: stopped.append("second")):
+            second.cancel()
+        assert (whole.cancelled, first.cancelled, second.cancelled) == (False, False, True)
+        first.check()
+        with pytest.raises(RunCancelled):
+            second.check()
+        with first.stopping(lambda: stopped.append("first")):
+            whole.cancel()
+        assert first.cancelled
+    assert stopped == ["second", "first"]
+    with pytest.raises(RunCancelled), whole.below():
+        pass
+
+
+def test_a_part_knows_that_the_time_of_the_whole_is_over() -> None:
+    whole = CancelScope()
+    with whole.below() as part:
+        whole.expire_after(0.0)
+        with pytest.raises(RunCancelled, match="time is over"):
+            part.sleep(30)
+        assert part.expired
+    whole.close()

@@ -210,3 +210,29 @@ def test_show_vars_lists_what_the_code_made_and_nothing_else(guest: dict[str, An
 
 def test_the_budget_is_told(guest: dict[str, Any]) -> None:
     assert run(guest, "out = budget()") == {"steps": 3, "tokens": None}
+
+
+def test_json_of_a_form_is_asked_for_again_once(guest: dict[str, Any], host: HostDouble) -> None:
+    host.answer = lambda prompt: '{"n": "3"}' if "Reply again" in prompt else '{"m": 1}'
+    assert run(guest, "out = llm_query_json('How many?', schema={'n': int})") == {"n": 3}
+    assert len(host.asked) == 2
+    assert "of this form: {n: int}" in host.asked[0]
+    assert run(guest, "out = llm_batch_json(['a', 'b'], schema={'n': 'int'})") == [{"n": 3}] * 2
+
+
+def test_records_of_a_form_are_kept_and_others_left_out(
+    guest: dict[str, Any], host: HostDouble
+) -> None:
+    host.answer = lambda _: '[{"n": 1}, {"n": "many"}]'
+    assert run(guest, "out = llm_query_records('all', schema={'n': int})") == [{"n": 1}]
+    assert run(guest, "out = llm_batch_records(['a'], schema={'n': int})") == [[{"n": 1}]]
+
+
+def test_what_failed_is_no_value_whatever_the_form(guest: dict[str, Any], host: HostDouble) -> None:
+    def fails(_: str) -> str:
+        raise RuntimeError("down")
+
+    host.answer = fails
+    (failed,) = run(guest, "out = llm_batch_json(['a'], schema=str)")
+    assert failed["_parse_error"] == "there is no reply"
+    assert len(host.asked) == 1

@@ -1,0 +1,98 @@
+"""A run that was cut off is continued: what was answered is not paid for again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlm_core.context import Context
+from rlm_core.errors import TraceError
+from rlm_core.policy import Policy
+from rlm_core.recording import Recording
+from rlm_core.replay import replay
+from rlm_core.rlm import RLM
+from tests.rlm_core.models import Answering, Scripted
+
+TEXT = Context.from_text("text")
+CELL = "x = llm_batch(['a', 'b', 'c', 'd'])\nprint(x)"
+
+
+def rlm(tmp_path: Path, root: Any, sub: Any, **options: Any) -> RLM:
+    return RLM(root, subcall_adapter=sub, cache_dir=tmp_path / "cache", **options)
+
+
+def broken_off(tmp_path: Path) -> Path:
+    """The server went away after two of four subcalls."""
+    path = tmp_path / "run.jsonl"
+
+    class Gone(BaseException):
+        """Power failure."""
+
+    calls: list[str] = []
+
+    def answer(prompt: str) -> str:
+        calls.append(prompt)
+        if len(calls) > 2:
+            raise Gone
+        return prompt.upper()
+
+    sub = Answering(answer)
+    broken = rlm(tmp_path, Scripted(CELL), sub, trace_path=path, max_concurrent_subcalls=1)
+    with pytest.raises((Gone, RuntimeError, LookupError)):
+        broken.run("Q?", TEXT)
+    return path
+
+
+def test_only_what_was_not_answered_is_asked(tmp_path: Path) -> None:
+    path = broken_off(tmp_path)
+    for file in (tmp_path / "cache").glob("*"):
+        file.unlink()
+    root, sub = Scripted("FINAL_VAR: x"), Answering()
+    result = rlm(tmp_path, root, sub).run_result("Q?", TEXT, resume=path)
+    assert result.answer == "['A', 'B', 'C', 'D']"
+    assert sorted(sub.prompts) == ["c", "d"]
+    assert len(root.calls) == 1
+    assert result.usage.subcalls == 4
+
+
+def test_the_trace_of_a_continued_run_is_whole_and_can_be_replayed(tmp_path: Path) -> None:
+    path = broken_off(tmp_path)
+    rlm(tmp_path, Scripted("FINAL_VAR: x"), Answering()).run_result("Q?", TEXT, resume=path)
+    recording = Recording.read(path)
+    kinds = [step.kind for step in recording.trace.steps]
+    assert kinds == ["root_call", *["subcall"] * 4, "repl_exec", "root_call"]
+    again = replay(path, TEXT)
+    assert again.differences == ()
+    assert again.result is not None
+    assert again.result.answer == "['A', 'B', 'C', 'D']"
+
+
+def test_a_run_that_ended_at_a_limit_goes_on_with_a_larger_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    few = rlm(tmp_path, Scripted("x = 1", "Perhaps 1."), None,
+              trace_path=path, policy=Policy(max_steps=1))  # fmt: skip
+    assert few.run("Q?", TEXT)[0] == "Perhaps 1."
+    root = Scripted("FINAL_VAR: x")
+    result = rlm(tmp_path, root, None).run_result("Q?", TEXT, resume=path)
+    assert (result.answer, len(root.calls)) == ("1", 1)
+
+
+def test_another_question_or_text_is_refused_and_the_trace_is_left_alone(tmp_path: Path) -> None:
+    path = broken_off(tmp_path)
+    before = path.read_bytes()
+    for query, text in (("Other?", TEXT), ("Q?", Context.from_text("other"))):
+        with pytest.raises(TraceError):
+            rlm(tmp_path, Scripted(), None).run_result(query, text, resume=path)
+    assert path.read_bytes() == before
+
+
+def test_half_a_line_is_taken_away_before_the_file_goes_on(tmp_path: Path) -> None:
+    path = broken_off(tmp_path)
+    with path.open("a") as file:
+        file.write('{"kind": "rep')
+    rlm(tmp_path, Scripted("FINAL_VAR: x"), Answering()).run_result("Q?", TEXT, resume=path)
+    for line in path.read_text().splitlines():
+        json.loads(line)
