@@ -248,7 +248,8 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--model",
         metavar="NAME",
-        help="the model that writes the code: a name at the base URL, anthropic/MODEL or azure/DEPLOYMENT",
+        help="the model that writes the code: a name at the base URL, anthropic/MODEL or "
+        "azure/DEPLOYMENT",
     )
     models.add_argument(
         "--sub-model", metavar="NAME", help="the model that reads the pieces (default: the same)"
