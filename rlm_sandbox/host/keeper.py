@@ -325,7 +325,7 @@ class Keeper:
                 raise
 
     def _save_again(self, handle: int) -> None:
-        """A checkpoint of the caller's that was woken is used up: make another of the same state."""
+        """A checkpoint of the caller's is used up once it was woken: make another of that state."""
         assert self._link is not None
         try:
             self._checkpoints[handle] = self._saved_now(self._link)

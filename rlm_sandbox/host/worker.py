@@ -208,7 +208,9 @@ class Worker:
         """True if the kernel has killed for memory since this was asked last."""
         if self._group is None:
             return False
-        before, self._oom_kills = self._oom_kills, self._group.oom_kills()
+        before = self._oom_kills
+        with contextlib.suppress(OSError):  # no descriptor is left to read it with
+            self._oom_kills = self._group.oom_kills()
         return self._oom_kills > before
 
     # --- the control socket ---------------------------------------------------------------------

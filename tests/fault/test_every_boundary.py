@@ -135,6 +135,7 @@ def out_of_descriptors(boundaries: Boundaries) -> None:
     match boundaries.result:
         case (bytes() as data, [*descriptors], flags, address):
             for descriptor in descriptors:
+                assert isinstance(descriptor, int)
                 os.close(descriptor)
             boundaries.result = (data, [], flags, address)
 
