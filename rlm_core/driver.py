@@ -203,6 +203,8 @@ class EpisodeDriver:
                 elapsed=time.monotonic() - started,
                 outcome=result.outcome.value,
                 state=result.state.value,
+                cpu_seconds=result.cpu_seconds,
+                peak_memory=result.peak_memory,
             )
         )
         answered = self._subcalls.answered

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rlm_core.stimuli import Value, value_of
 from rlm_sandbox.errors import NameNotFound, SandboxClosed, SessionLost, ValueRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from rlm_core.context import Context
     from rlm_sandbox.result import ExecResult
@@ -23,6 +24,15 @@ ANSWER_DICT = "answer"
 LONGEST_TEXT = 64_000_000
 """Characters of a value that are read when it is too long to cross at once."""
 PIECE_CHARS = 1_000_000
+MOST_PARTS = 40
+"""Parts of `Limits.value_bytes` in which a large collection is read, failed attempts included."""
+_COLLECTIONS: dict[str, Callable[[list[Any]], object]] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "dict": dict,
+}
 _TEXT_NAME = "_rlm_text"
 _LENGTH_NAME = "_rlm_length"
 _KIND_NAME = "_rlm_is_text"
@@ -125,10 +135,47 @@ class Session:
         try:
             value = self.box.get(name)
         except ValueRefused:
-            return self._as_text(name)
+            return self._in_parts(name) or self._as_text(name)
         except (NameNotFound, SessionLost, SandboxClosed):
             return None
         return value_of(value)
+
+    def _in_parts(self, name: str) -> Value | None:
+        """A collection that is too large to cross at once, part by part; None for anything else."""
+        self.box.exec(
+            f"_rlm_kind = type({name}).__name__\n"
+            f"_rlm_items = list({name}.items() if _rlm_kind == 'dict' else {name}) "
+            f"if _rlm_kind in {tuple(_COLLECTIONS)} else []\n"
+            "_rlm_count = len(_rlm_items)"
+        )
+        try:
+            make = _COLLECTIONS.get(str(self.box.get("_rlm_kind")))
+            count = self.box.get("_rlm_count")
+            items = self._items(count) if isinstance(count, int) else []
+        except (NameNotFound, ValueRefused, SessionLost, SandboxClosed):
+            return None
+        finally:
+            with suppress(SessionLost, SandboxClosed):
+                self.box.exec("del _rlm_kind, _rlm_items, _rlm_count, _rlm_part")
+        return value_of(make(items)) if make is not None and items else None
+
+    def _items(self, count: int) -> list[Any]:
+        """All items, as many at once as may cross. Raises ValueRefused for too much in all."""
+        items: list[Any] = []
+        size = max(1, count // 2)
+        for _ in range(MOST_PARTS):
+            self.box.exec(f"_rlm_part = _rlm_items[{len(items)} : {len(items) + size}]")
+            try:
+                part = self.box.get("_rlm_part")
+            except ValueRefused:
+                if size == 1:
+                    raise
+                size //= 2
+                continue
+            items += part if isinstance(part, list) else []
+            if len(items) >= count:
+                return items
+        raise ValueRefused("the value is too large to be read, even in parts")
 
     def _as_text(self, name: str) -> Value | None:
         """A value that does not cross as itself (an object, or too long) as the text it makes."""

@@ -56,6 +56,9 @@ class TraceStep:
     """What ended a cell (`rlm_sandbox.Outcome`)."""
     state: str | None = None
     """What is left of the variables after a cell (`rlm_sandbox.State`)."""
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+    """Largest resident set of the worker up to the end of a cell, in bytes."""
     tool: str | None = None
     """The name of the tool that was called."""
 

@@ -12,7 +12,7 @@ TEXT = Context.from_text("".join(f"line {number}: value {number * 7}\n" for numb
 QUICK = Limits(step_seconds=0.5, cpu_seconds=5, memory="256MiB")
 
 
-def run(tmp_path: Path, model: Any, **options: Any) -> RunResult:
+def run(tmp_path: Path, model: Any, **options: Any) -> RunResult[str]:
     merged: dict[str, Any] = {"cache_dir": tmp_path / "cache", "limits": QUICK, **options}
     return RLM(model, **merged).run_result("Q?", TEXT)
 

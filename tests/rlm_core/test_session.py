@@ -83,6 +83,37 @@ def test_a_text_that_is_too_long_to_cross_at_once_is_read_in_pieces() -> None:
         session.close()
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "[(n, str(n)) for n in range(20_000)]",
+        "{n: [n] for n in range(20_000)}",
+        "set(range(40_000))",
+        "tuple(range(40_000))",
+    ],
+)
+def test_a_collection_that_is_too_large_to_cross_at_once_is_read_in_parts(code: str) -> None:
+    session = opened(DOCUMENTS, limits=Limits(value_bytes="64KiB"))
+    try:
+        session.run(f"large = {code}")
+        value = session.read(["large"])["large"]
+        assert value.data == eval(code)
+        assert value.text == str(eval(code))
+        left = session.run("print([n for n in globals() if n.startswith('_rlm_')])")
+        assert left.result.stdout == "[]\n"
+    finally:
+        session.close()
+
+
+def test_what_is_too_large_even_in_parts_is_read_as_text() -> None:
+    session = opened(DOCUMENTS, limits=Limits(value_bytes="1KiB"))
+    try:
+        session.run("large = list(range(100_000))")
+        assert session.read(["large"]) in ({}, {"large": Value(str(list(range(100_000))), "other")})
+    finally:
+        session.close()
+
+
 def test_a_cleared_variable_is_none(session: Session) -> None:
     session.run("x = 1")
     session.clear("x")

@@ -285,7 +285,7 @@ def test_a_host_that_cannot_isolate_is_6(
     def refuse(**_options: object) -> None:
         raise IsolationUnavailable("namespaces are forbidden here: ask for isolation='none'")
 
-    monkeypatch.setattr("rlm_core.tree.Sandbox", refuse)
+    monkeypatch.setattr("rlm_core.episodes.Sandbox", refuse)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     monkeypatch.delenv("LLM_MODEL", raising=False)
     assert main(["ask", QUESTION, str(home / "vault.txt")]) == Exit.ISOLATION
@@ -300,7 +300,7 @@ def test_a_mistake_of_ours_is_1_and_asks_for_a_report(
     def fail(**_options: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("rlm_core.tree.Sandbox", fail)
+    monkeypatch.setattr("rlm_core.episodes.Sandbox", fail)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     monkeypatch.delenv("LLM_MODEL", raising=False)
     assert main(["ask", QUESTION, str(home / "vault.txt")]) == Exit.INTERNAL
