@@ -31,7 +31,11 @@ def checkpoints_of(box: Sandbox) -> list[psutil.Process]:
     init = session
     while (above := init.parent()) is not None and above.ppid() != psutil.Process().pid:
         init = above
-    return [child for child in init.children(recursive=True) if child.pid != session.pid]
+    return [
+        child
+        for child in init.children(recursive=True)
+        if child.pid != session.pid and child.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def settled(box: Sandbox) -> None:
