@@ -97,7 +97,7 @@ class Program:
     idle_seconds: float = 0.0
     """How long the session is watched after its step."""
     neighbour: str = field(default="", repr=False)
-    """Code that another tenant has run before, and may still be running."""
+    """Code that another tenant has run, who is in the midst of a step meanwhile."""
 
     @property
     def id(self) -> str:

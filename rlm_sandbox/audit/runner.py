@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -15,11 +16,12 @@ from rlm_sandbox.audit.opening import forget_layers, open_sandbox
 from rlm_sandbox.audit.prelude import PRELUDE
 from rlm_sandbox.audit.program import LOOSE, Aim, Kind, Program
 from rlm_sandbox.audit.stage import Names, Stage, processes_named
+from rlm_sandbox.audit.stay import Stay
 from rlm_sandbox.audit.sweep import Functions, Sweep
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import IsolationUnavailable, SandboxError
 from rlm_sandbox.limits import Limits
-from rlm_sandbox.result import Outcome
+from rlm_sandbox.result import ExecResult, Outcome
 from rlm_sandbox.sandbox import Sandbox
 
 
@@ -147,11 +149,11 @@ class Auditor:
         self, program: Program, off: frozenset[Layer], isolation: str, opened: contextlib.ExitStack
     ) -> dict[str, object]:
         """Start the other tenant; returns what the program is told of it."""
-        names = Names()
+        names, stay = Names(), Stay()
         box = opened.enter_context(
             open_sandbox(
                 limits=program.limits,
-                functions={},
+                functions={"stay": stay},
                 imports="all",
                 isolation=isolation,
                 without=off,
@@ -160,11 +162,14 @@ class Auditor:
         secret = self._stage.new_secret("neighbour-")
         box.set("T", {**self._stage.targets(names), "neighbour_secret": secret})
         box.exec(PRELUDE)
-        said = box.exec(program.neighbour).stdout
-        self._stage.secrets.update(
-            word for word in said.split() if word.isdigit() and len(word) > 20
-        )
+        opened.callback(self._note_what_it_drew, stay.begin(box, program.neighbour))
+        opened.callback(stay.end)
         return {"neighbour_pid": next(iter(processes_named(names.process)), 0)}
+
+    def _note_what_it_drew(self, running: Future[ExecResult]) -> None:
+        """Random numbers that the neighbour printed are secrets too."""
+        said = running.result().stdout.split()
+        self._stage.secrets.update(word for word in said if word.isdigit() and len(word) > 20)
 
     def _attack(
         self, program: Program, box: Sandbox, targets: dict[str, object], trial: Trial

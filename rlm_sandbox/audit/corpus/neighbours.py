@@ -1,6 +1,6 @@
 """Two tenants of one host who try to see, or to tell, each other something.
 
-`neighbour` runs first, in a sandbox that stays open; it holds a secret in `T["neighbour_secret"]`.
+`neighbour` runs first, in a step that goes on; it holds a secret in `T["neighbour_secret"]`.
 """
 
 from __future__ import annotations
