@@ -11,7 +11,7 @@ from msgspec import inspect
 from rlm_core.errors import ConfigError
 from rlm_core.jsonish import is_unparsed, parse_jsonish
 from rlm_core.stimuli import Value
-from rlm_core.verdict import Mistyped, Typed
+from rlm_core.typed import Mistyped, Typed
 
 LONGEST_LITERAL = 4_000_000
 """Characters of a text that is read as a Python literal; the parser needs a hundred times that."""

@@ -54,7 +54,8 @@ from rlm_core.stimuli import (
     RunStatus,
     Value,
 )
-from rlm_core.verdict import Accepted, Blocked, Done, Mistyped, NotYet, Rejected, Typed
+from rlm_core.typed import Mistyped, Typed
+from rlm_core.verdict import Accepted, Blocked, Done, NotYet, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

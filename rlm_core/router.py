@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from rlm_core.calls import CallThreads, CancelScope, call_model
@@ -14,6 +13,7 @@ from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy, estimate_tokens
 from rlm_core.prompts import BASE_SYSTEM_PROMPT
 from rlm_core.rlm import RLM
+from rlm_core.routes import ExecutionProfile, RouterResult
 from rlm_core.trace import Trace, TraceStep
 from rlm_core.trace_format import TraceFormatter
 
@@ -30,15 +30,6 @@ BASELINE_PROMPT = (
     "Answer from this context alone. Reply NO_ANSWER when it does not hold the answer.\n\n"
     "Context:\n{context}\n\nQuestion:\n{query}\n\nAnswer:"
 )
-
-
-class ExecutionProfile(Enum):
-    """How an RLM is set up for a kind of question."""
-
-    DETERMINISTIC_FIRST = "deterministic_first"  # search and parse by code; no subcall needed
-    SEMANTIC_BATCHES = "semantic_batches"  # understand pieces by many subcalls at once
-    HYBRID = "hybrid"  # code first, subcalls where code does not do
-    VERIFY = "verify"  # recursive subcalls, for confidence
 
 
 PROFILES: dict[ExecutionProfile, Options] = {
@@ -74,20 +65,6 @@ class RouterConfig:
     baseline_system_prompt: str | None = None
     auto_calibrate: bool = False
     """Accepted for the sake of older programs; it has no effect."""
-
-
-@dataclass(frozen=True)
-class RouterResult:
-    """The answer and the way that was taken. `elapsed` is in seconds."""
-
-    output: str
-    trace: Trace
-    method: str
-    """ "baseline" or "rlm"."""
-    profile: ExecutionProfile
-    context_chars: int
-    tokens_used: int
-    elapsed: float | None = None
 
 
 class SmartRouter:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from rlm_core.prompts import BASE_SYSTEM_PROMPT
 
 if TYPE_CHECKING:
-    from rlm_core.verdict import AnswerReader
+    from rlm_core.typed import AnswerReader
 
 COMMON_ANSWER_NAMES = ("final_answer", "answer", "result", "summary")
 """Variables that models put an answer into unasked."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rlm_core.router import RouterResult
+    from rlm_core.routes import RouterResult
     from rlm_core.trace import Trace, TraceStep
 
 _SEARCH = re.compile(r"re\.(?:search|findall|finditer|match)\s*\(\s*r?[\"']([^\"']+)[\"']")

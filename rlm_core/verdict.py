@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rlm_core.reply import Why
 from rlm_core.stimuli import NO_ANSWER
@@ -64,28 +64,6 @@ class Rejected:
     """The answer matches a pattern that no answer may match."""
 
     pattern: str
-
-
-@dataclass(frozen=True)
-class Typed:
-    """The answer, as the type that was asked for."""
-
-    value: object
-
-
-@dataclass(frozen=True)
-class Mistyped:
-    """The answer is not of that type; `error` tells the model what to put right."""
-
-    error: str
-
-
-class AnswerReader(Protocol):
-    """The type that an answer must have (`rlm_core.answer_type`), as the loop sees it."""
-
-    def read(self, value: Value) -> Typed | Mistyped:
-        """The value as this type, or what is wrong with it."""
-        ...
 
 
 Verdict = Accepted | NotYet | Blocked | Rejected

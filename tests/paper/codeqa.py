@@ -10,26 +10,32 @@ from tests.paper.task import Task, size_of
 
 DEPTH = 12
 Choice = Literal["A", "B", "C", "D"]
-_PROGRAM = """```python
+_PROGRAM = '''```python
 import ast
-functions = {}
+numbers = {}
 for number in range(ctx.num_documents()):
-    module = ctx.document_path(number).removesuffix(".py").replace("/", ".")
-    tree = ast.parse(ctx.get_document(number))
-    imported = {}
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        if isinstance(node, ast.FunctionDef):
-            functions[f"{module}.{node.name}"] = (node, imported, module)
-print(len(functions), "functions")
-```"""
+    numbers[ctx.document_path(number).removesuffix(".py").replace("/", ".")] = number
+parsed = {}
+def functions_of(module):
+    """The functions of a module and what it imports, parsed when it is first asked for."""
+    if module not in parsed:
+        tree = ast.parse(ctx.get_document(numbers[module]))
+        imported = {}
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        defined = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        parsed[module] = {node.name: node for node in defined}, imported
+    return parsed[module]
+print(len(numbers), "modules")
+```'''
 _FOLLOW = '''```python
 def value_of(name):
     """What a function without arguments returns: a number, or a call and an addition."""
-    node, imported, module = functions[name]
-    return evaluate(node.body[-1].value, imported, module)
+    module, _, own = name.rpartition(".")
+    functions, imported = functions_of(module)
+    return evaluate(functions[own].body[-1].value, imported, module)
 def evaluate(node, imported, module):
     if isinstance(node, ast.Constant):
         return node.value

@@ -15,7 +15,7 @@ from rlm_core.errors import AnswerMistyped, ConfigError
 from rlm_core.policy import Policy
 from rlm_core.rlm import RLM
 from rlm_core.stimuli import RunStatus, Value, value_of
-from rlm_core.verdict import Mistyped, Typed
+from rlm_core.typed import Mistyped, Typed
 from tests.rlm_core.models import Scripted
 
 TEXT = Context.from_text("Ann is 31 and Bob is 29.")
