@@ -25,7 +25,7 @@ from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
 from rlm_sandbox.host.process import SessionProcess
 from rlm_sandbox.host.watch import WATCH, Guard, end
 from rlm_sandbox.host.worker import Worker
-from rlm_sandbox.host.zygote import Breed
+from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     ENVELOPE_BYTES,
@@ -144,7 +144,12 @@ class Link:
     @classmethod
     def start(cls, breed: Breed, spawn: Spawn, terms: Terms) -> Link:
         """A new worker. Raises StartFailed."""
-        worker = Worker(breed, spawn)
+        try:
+            worker = Worker(breed, spawn)
+        except StartFailed:
+            if not NURSERY.lost(breed):
+                raise
+            worker = Worker(breed, spawn)  # its zygote died just when it was asked
         try:
             return cls(worker, worker.first, terms)
         except (WorkerGone, ProtocolViolation) as error:

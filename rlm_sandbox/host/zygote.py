@@ -27,6 +27,8 @@ from rlm_sandbox.protocol import Failed, Prepared, Settings, Spawn, decode_from_
 START_SECONDS = 120.0
 """How long a zygote may take to say that it is ready; 0.1 s is usual, packages add their own."""
 
+DYING_SECONDS = 0.5
+
 SCRIPT = Path(__file__).parent.parent / "worker" / "boot.py"
 
 MESSAGE_BYTES = 64 * 1024
@@ -102,6 +104,14 @@ class Zygote:
     def pid(self) -> int:
         return self._process.pid
 
+    def has_died(self) -> bool:
+        """Waits a moment: a process that was killed lets go of its sockets before it is dead."""
+        try:
+            self._process.wait(DYING_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def close(self) -> None:
         """End the zygote; workers that it has forked live on until they are closed."""
         self._socket.close()
@@ -157,6 +167,12 @@ class Nursery:
                 else:
                     return
             self._raise(breed).spawn(spawn, control, session)
+
+    def lost(self, breed: Breed) -> bool:
+        """True if the breed's zygote has died, as the next spawn would find out."""
+        with self._lock:
+            zygote = self._zygotes.get(breed)
+            return zygote is None or zygote.has_died()
 
     def _raise(self, breed: Breed) -> Zygote:
         """Start a zygote of this breed in the strongest tier that the host offers."""
