@@ -18,7 +18,8 @@ SEED_NAMES = {
 PURE = [
     "conversation.py", "context.py", "dialects/fences.py", "dialects/finals.py",
     "dialects/python.py", "dialects/wrappers.py", "events.py", "loop.py", "phases.py", "policy.py",
-    "prompts.py", "reply.py", "rules.py", "salvage.py", "stimuli.py", "verdict.py",
+    "compaction.py", "jsonish.py", "prompts.py", "reply.py", "rules.py", "salvage.py",
+    "short_answers.py", "stimuli.py", "typed.py", "verdict.py",
 ]  # fmt: skip
 MACHINERY = {
     "asyncio", "httpx", "random", "rlm_sandbox", "socket", "subprocess", "threading", "time",
@@ -43,6 +44,12 @@ def test_all_is_what_can_be_imported() -> None:
 
 def test_the_names_that_programs_import_are_there() -> None:
     assert set(rlm_core.__all__) >= SEED_NAMES
+
+
+@pytest.mark.parametrize("name", ["ElasticsearchRetriever", "DocumentPolicy"])
+def test_names_of_what_is_not_here_say_what_to_use(name: str) -> None:
+    with pytest.raises(ImportError, match=r"RLM\(tools=|Context\.from_documents"):
+        getattr(rlm_core, name)
 
 
 @pytest.mark.parametrize("module", PURE)

@@ -1,0 +1,60 @@
+"""Tells each step of a run while it goes on, to anything that prints."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rlm_core.events import RLMEvent
+    from rlm_core.trace import TraceStep
+
+
+class Console(Protocol):
+    """What `rich.console.Console` is, as far as it is needed here."""
+
+    def print(self, text: str, /) -> object:
+        """Show a text."""
+        ...
+
+
+class RichTraceListener:
+    """Prints steps as they end: `RLM(event_listener=RichTraceListener())`.
+
+    `console` is a `rich` console or anything with `print`; None is standard error. Longer texts
+    than `max_output_length` characters are cut.
+    """
+
+    def __init__(self, console: Console | None = None, max_output_length: int = 2000) -> None:
+        self._console = console
+        self._longest = max_output_length
+
+    def handle(self, event: RLMEvent) -> None:
+        """Print what the event is about."""
+        match event.kind:
+            case "run_started":
+                self._print(f"run: {event.query}")
+            case "step_completed" if event.step is not None:
+                self._print(self._told(event.step))
+            case "run_finished":
+                self._print(
+                    f"answer ({event.total_steps} steps, {event.tokens_used} tokens, "
+                    f"{event.elapsed or 0.0:.1f} s): {event.output}"
+                )
+            case _:
+                pass
+
+    def _told(self, step: TraceStep) -> str:
+        lines = [f"{'  ' * step.depth}[{step.step_id}] {step.kind} ({step.elapsed or 0.0:.2f} s)"]
+        for name in ("code", "output", "stdout", "error"):
+            text: str | None = getattr(step, name)
+            if text is not None and text and not (name == "code" and text == step.output):
+                shown = text if len(text) <= self._longest else text[: self._longest] + "..."
+                lines.append(f"{name}: {shown}")
+        return "\n".join(lines)
+
+    def _print(self, text: str) -> None:
+        if self._console is None:
+            sys.stderr.write(text + "\n")
+        else:
+            self._console.print(text)
