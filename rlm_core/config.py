@@ -261,12 +261,12 @@ def _refuse_foreign(options: Options) -> None:
     if options.get("retriever") is not None:
         raise ConfigError(
             "retriever is not supported: give the code your search functions as "
-            "functions={'search': my_search}, and describe them in system_prompt_supplement"
+            "tools={'search': my_search}: they are described to the model"
         )
     if options.get("doc_tools") is not None:
         raise ConfigError(
             "doc_tools is not supported: convert documents to text first "
-            "(Context.from_documents), or give the code functions={'read_pdf': my_reader}"
+            "(Context.from_documents), or give the code tools={'read_pdf': my_reader}"
         )
     backend = options.get("repl_backend", "python")
     if backend == "monty":

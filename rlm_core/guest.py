@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rlm_core.context import Context, DocumentSpans
     from rlm_core.jsonish import Asking, parse_jsonish
     from rlm_core.short_answers import first_word, short_answer
+    from rlm_core.sketches import as_text, sketch
 
     P = CONTEXT_TYPE = ""
     MODULES: dict[str, str] = {}
@@ -93,6 +94,7 @@ if not TYPE_CHECKING:
     from rlm_context import Context, DocumentSpans
     from rlm_jsonish import Asking, parse_jsonish
     from rlm_short_answers import first_word, short_answer
+    from rlm_sketches import as_text, sketch
 _parse_jsonish_response = parse_jsonish
 random.seed(SEED)  # a run that is replayed draws what it drew
 _whole = P if DOCUMENTS_TEXT is None else DOCUMENTS_TEXT
@@ -130,7 +132,7 @@ def llm_query(
     options: dict[str, object] = {"model": model, "max_tokens": max_tokens, "depth": depth}
     if parallel_group is not None:
         options |= {"group": parallel_group, "index": parallel_index, "total": parallel_total}
-    return rlm_query(_as_text(text), options)
+    return rlm_query(as_text(text), options)
 
 
 subcall = llm_query
@@ -227,7 +229,7 @@ def llm_query_batch(
 
 def ask(question: str, text: str, *, max_tokens: int | None = None) -> str:
     """Ask a question about a piece of text."""
-    return llm_query(_prompt(question, _as_text(text)), max_tokens=max_tokens)
+    return llm_query(_prompt(question, as_text(text)), max_tokens=max_tokens)
 
 
 def ask_chunk(question: str, text: str, *, max_tokens: int | None = None) -> str:
@@ -411,27 +413,8 @@ def SHOW_VARS() -> str:  # noqa: N802 - the field's own name
         and not isinstance(value, types.ModuleType)
         and name not in globals()
     }
-    lines = [f"{name} = {_sketch(value)}" for name, value in mine.items()]
+    lines = [f"{name} = {sketch(value)}" for name, value in mine.items()]
     return "\n".join(lines) or "(no variables yet)"
-
-
-def _sketch(value: object) -> str:
-    kind = type(value).__name__
-    if isinstance(value, (str, bytes, list, tuple, dict, set, frozenset)):
-        return f"{kind}[len={len(value)}]"
-    text = repr(value) if isinstance(value, (bool, int, float, type(None))) else ""
-    return f"{kind} {text}"[:80].rstrip()
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    text = getattr(value, "text", None)
-    if isinstance(text, str):
-        return text
-    if isinstance(value, (list, tuple)):
-        return "\n".join(map(_as_text, value))
-    return str(value)
 
 
 def _question_among(values: list[object]) -> str | None:

@@ -69,15 +69,6 @@ _ENDING_OF = {
     Limit.SECONDS: Ending.MAX_SECONDS,
     Limit.COST: Ending.MAX_COST,
 }
-_PRINTED_CHARS = 4_000  # what peek() and a look around print is less
-_REPEATED = (
-    "You have now sent the same reply {count} times with the same result. Do something else, or "
-    "finish with what you have."
-)
-_PRINTED = (
-    "You printed the context itself; you are shown only its beginning. Search it with ctx.find or "
-    "re, or cut it with ctx.chunk and ask llm_batch about the pieces."
-)
 
 
 class Episode:
@@ -150,7 +141,7 @@ class Episode:
         previous, self.reply, self._text = self.reply, parse_reply(reply.text), reply.text
         if reply.overdrawn is not None:
             return self._end(_ENDING_OF[reply.overdrawn])
-        self._empty = self._empty + 1 if _ran_dry(self.reply, reply.finish_reason) else 0
+        self._empty = self._empty + 1 if verdict.ran_dry(self.reply, reply.finish_reason) else 0
         if self._empty and self._empty == self.rules.invalid_response_limit:
             return self._end(Ending.EMPTY_REPLIES)
         match self.reply:
@@ -176,7 +167,8 @@ class Episode:
             return self._invalid_turn(refusal)
         self._feedback = Feedback()
         if final.name is None:
-            return self._finish(Value(_text_of(final)), Ending.FINAL)
+            text = final.text if isinstance(final, Final) else final.name
+            return self._finish(Value(text), Ending.FINAL)
         self._phase = Resolving(final)
         return Look((final.name,))
 
@@ -214,11 +206,11 @@ class Episode:
             if refusal is None:
                 return self._finish(ran.submitted, Ending.SUBMITTED)
             self._feedback = Feedback(ran.stdout, refusal)
-        if self._printed_context(ran.stdout):
+        if verdict.printed(self._facts.head, self._facts.length, ran.stdout):
             self._prints += 1
             if self._prints >= self.rules.context_print_limit:
                 return self._end(Ending.CONTEXT_PRINTED)
-            self._advise(_PRINTED)
+            self._advise(verdict.PRINTED)
         self._errors += ran.error is not None
         if not self._fallback_used and self._fallback_after_cell(ran):
             return self._fall_back()
@@ -321,7 +313,7 @@ class Episode:
         if self._same_turns >= self.rules.collapse_limit:
             return self._end(Ending.COLLAPSED)
         if self._same_turns > 1:
-            self._advise(_REPEATED.format(count=self._same_turns))
+            self._advise(verdict.REPEATED.format(count=self._same_turns))
         return self._ask()
 
     def _ask(self) -> Action:
@@ -459,18 +451,3 @@ class Episode:
         before = self._feedback
         joined = "\n".join(filter(None, (before.advice, advice)))
         self._feedback = Feedback(before.stdout, before.error, before.state, joined)
-
-    def _printed_context(self, stdout: str) -> bool:
-        """True when a cell printed a long run of the context from its beginning."""
-        head = self._facts.head
-        much = min(_PRINTED_CHARS, self._facts.length)
-        return len(head) >= 200 and len(stdout) > much >= _PRINTED_CHARS and head in stdout
-
-
-def _ran_dry(reply: Reply, finish_reason: str | None) -> bool:
-    """True for a reply whose tokens all went where nobody sees them."""
-    return isinstance(reply, Neither) and reply.why is Why.EMPTY and finish_reason == "length"
-
-
-def _text_of(final: Final | FinalVar) -> str:
-    return final.text if isinstance(final, Final) else final.name

@@ -255,7 +255,8 @@ def guest_source() -> str:
 def guest_modules() -> dict[str, str]:
     """The sources of what `guest` is built on, by the names that they have in the worker."""
     return {
-        f"rlm_{name}": _source_of(f"{name}.py") for name in ("context", "jsonish", "short_answers")
+        f"rlm_{name}": _source_of(f"{name}.py")
+        for name in ("context", "jsonish", "short_answers", "sketches")
     }
 
 

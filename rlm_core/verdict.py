@@ -6,16 +6,27 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rlm_core.reply import Why
+from rlm_core.reply import Neither, Why
 from rlm_core.stimuli import NO_ANSWER
 
 if TYPE_CHECKING:
+    from rlm_core.reply import Reply
     from rlm_core.rules import AutoFinalize, EpisodeRules
     from rlm_core.stimuli import Value
 
 MISSING_VARIABLE = "FINAL_VAR missing in REPL; set the variable before finalizing."
 LONGEST_SALVAGED_VALUE = 4_000
 """Characters; a longer value that is no text is data that the code worked on, not an answer."""
+
+REPEATED = (
+    "You have now sent the same reply {count} times with the same result. Do something else, or "
+    "finish with what you have."
+)
+PRINTED = (
+    "You printed the context itself; you are shown only its beginning. Search it with ctx.find or "
+    "re, or cut it with ctx.chunk and ask llm_batch about the pieces."
+)
+_PRINTED_CHARS = 4_000  # what peek() and a look around print is less
 
 
 @dataclass(frozen=True)
@@ -177,3 +188,14 @@ def invalid_reply(why: Why, text: str, finish_reason: str | None) -> str:
                 "Invalid response: expected Python code or FINAL. "
                 f"Received non-code text (len={len(text.strip())})."
             )
+
+
+def printed(head: str, length: int, stdout: str) -> bool:
+    """True when a cell printed a long run of the context from its beginning (`head`)."""
+    much = min(_PRINTED_CHARS, length)
+    return len(head) >= 200 and len(stdout) > much >= _PRINTED_CHARS and head in stdout
+
+
+def ran_dry(reply: Reply, finish_reason: str | None) -> bool:
+    """True for a reply whose tokens all went where nobody sees them."""
+    return isinstance(reply, Neither) and reply.why is Why.EMPTY and finish_reason == "length"

@@ -51,7 +51,7 @@ def test_every_option_reaches_its_group() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"retriever": object()}, "functions="),
+        ({"retriever": object()}, "tools="),
         ({"doc_tools": {}}, "from_documents"),
         ({"repl_backend": "monty"}, "repl_backend='python'"),
         ({"repl_backend": "lisp"}, "must be 'python'"),
