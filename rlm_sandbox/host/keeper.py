@@ -408,9 +408,11 @@ class Keeper:
             link, self._link = self._link, None
         checkpoints, self._checkpoints = self._checkpoints, {}
         if link is not None:
-            for number in checkpoints.values():
-                link.worker.drop(number)
-            link.close()
+            try:
+                for number in checkpoints.values():
+                    link.worker.drop(number)
+            finally:
+                link.close()
 
     def close(self) -> None:
         self.closed = True

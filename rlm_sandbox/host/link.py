@@ -162,10 +162,12 @@ class Link:
 
     def close(self) -> None:
         """End the session process, and the worker with the last one."""
-        self.process.kill()
-        if self._saved is not None:
-            self.worker.drop(self._saved)
-        _close(self.worker, self.process)
+        try:
+            self.process.kill()
+            if self._saved is not None:
+                self.worker.drop(self._saved)
+        finally:  # even when Ctrl-C comes right now
+            _close(self.worker, self.process)
 
     # --- checkpoints ----------------------------------------------------------------------------
 

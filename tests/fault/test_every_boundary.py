@@ -122,6 +122,7 @@ def zygote_killed(boundaries: Boundaries) -> None:
 
 
 def interrupted(boundaries: Boundaries) -> None:
+    out_of_descriptors(boundaries)  # what an interrupted recvmsg(2) has received nobody ever knows
     raise KeyboardInterrupt
 
 
