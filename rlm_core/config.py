@@ -160,6 +160,7 @@ def configure(options: Options) -> Config:
     _refuse_foreign(options)
     policy = options.get("policy") or Policy()
     tools = tools_of(options.get("tools") or ())
+    _require_free_names(tools, options.get("functions", {}))
     return Config(
         policy=policy,
         rules=_rules(options, policy, tools),
@@ -252,6 +253,20 @@ def _subcalls(options: Options, tools: Iterable[Tool]) -> SubcallOptions:
         + prompt_of(tools),
         recursive_max_steps=options.get("recursive_subcall_max_steps", 3),
     )
+
+
+def _require_free_names(tools: Sequence[Tool], functions: Mapping[str, object]) -> None:
+    """Raises ConfigError for a tool that would hide, or be hidden by, something else."""
+    if not tools:
+        return
+    from rlm_core.session import guest_names
+
+    taken = sorted({tool.name for tool in tools} & (guest_names() | functions.keys()))
+    if taken:
+        raise ConfigError(
+            f"{', '.join(taken)} is the name of something else in the session: give the tool "
+            "another one, as tools={'other_name': function}"
+        )
 
 
 def _refuse_foreign(options: Options) -> None:

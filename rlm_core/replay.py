@@ -112,6 +112,7 @@ def replay(
     if running.tree is not None:
         now = running.tree.recorder.trace
         differences += compared(recording.trace, now, complete=complete)
+    differences += _of_isolation(recording, result)
     differences += _of_end(recording.finish, result) + _unasked(playback, result)
     return Replay(result, tuple(differences), complete)
 
@@ -131,6 +132,14 @@ def compared(then: Trace, now: Trace, *, complete: bool) -> list[Difference]:
     if complete and len(before) != len(again):
         found.append(Difference("cells that ran", str(len(before)), str(len(again))))
     return found
+
+
+def _of_isolation(recording: Recording, result: RunResult[Any] | None) -> list[Difference]:
+    """Code may behave otherwise behind another wall."""
+    then = recording.sessions[0].get("isolation") if recording.sessions else None
+    if then is None or result is None or then == result.isolation:
+        return []
+    return [Difference("isolation", str(then), result.isolation)]
 
 
 def _of_end(finish: Mapping[str, object] | None, result: RunResult[Any] | None) -> list[Difference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -249,6 +250,15 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 def guest_source() -> str:
     """The source of `guest`, which runs inside the worker and cannot be imported here."""
     return _source_of("guest.py")
+
+
+@cache
+def guest_names() -> frozenset[str]:
+    """The names that `guest` puts into a session, and the text's: they are taken."""
+    for node in ast.parse(guest_source()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return frozenset({"P", *ast.literal_eval(node.value)})
+    raise AssertionError("guest has no __all__")
 
 
 @cache

@@ -39,7 +39,8 @@ class ToolLimits:
     """Calls at once; further ones wait."""
     seconds: float | None = None
     """Wall seconds of one call. An async function is cancelled; another cannot be stopped: the
-    code goes on, and what the function does is left to itself."""
+    code goes on, and what the function does is left to itself. Each call of an async function has
+    an event loop of its own: what belongs to another loop (a client, say) is made within it."""
 
     def __post_init__(self) -> None:
         for name in ("max_calls", "concurrent", "seconds"):

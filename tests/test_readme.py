@@ -58,3 +58,8 @@ def test_the_first_screen_names_the_two_commands() -> None:
     first_screen = (ROOT / "README.md").read_text("utf-8").splitlines()[:25]
     assert any(line.startswith("scripts/demo") for line in first_screen)
     assert any(line.startswith("scripts/test") for line in first_screen)
+
+
+def test_an_answer_of_a_type_is_made_with_a_tool(tmp_path: Path) -> None:
+    program = next(example for example in EXAMPLES if "output=Decision" in example)
+    assert run(program, tmp_path) == "the bridge 7\n"

@@ -21,7 +21,8 @@ class Progress:
         if event.kind == "run_finished":
             self._output.end_status()
             return
-        if event.step is not None and event.step.kind == "repl_exec":
+        ended = event.step if event.kind == "step_completed" else None
+        if ended is not None and ended.kind == "repl_exec":
             self._steps += 1
         self._output.status(
             f"step {self._steps} | {event.total_subcalls or 0} subcalls | "

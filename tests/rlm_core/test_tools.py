@@ -79,6 +79,12 @@ def test_tools_are_given_by_name_or_as_functions_and_names_are_unique() -> None:
         ToolLimits(max_calls=0)
 
 
+@pytest.mark.parametrize("name", ["llm_query", "P", "ctx", "search"])
+def test_a_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is the name of something else"):
+        RLM(Scripted(), cache_dir=tmp_path, tools={name: rate}, functions={"search": print})
+
+
 def test_results_become_plain_data_or_are_refused_by_name() -> None:
     assert plain_result("f", {1, 2}) == {1, 2}
     assert plain_result("f", [Row("a", 1)]) == [{"name": "a", "age": 1}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rlm_core.cli.progress import Progress
 from rlm_core.events import RLMEvent
 from rlm_core.trace import TraceStep
@@ -25,6 +27,7 @@ def test_the_counts_of_each_event_are_shown() -> None:
 def test_a_cell_that_ran_ends_a_step_and_the_end_clears_the_line() -> None:
     terminal = Terminal()
     progress = Progress(make(terminal, NO_COLOR="1")[0])
+    progress.handle(replace(event("repl_exec"), kind="step_started"))
     progress.handle(event("repl_exec"))
     progress.handle(event("subcall"))
     assert "step 2 | " in terminal.getvalue()
