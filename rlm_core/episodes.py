@@ -9,6 +9,7 @@ from rlm_core.context import Context
 from rlm_core.driver import EpisodeDriver, Task
 from rlm_core.session import Session, seed_of
 from rlm_core.subcalls import Subcalls
+from rlm_core.tool_calls import KeptFunction
 from rlm_sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Episodes:
         )
         extra = self._extensions.for_session()
         tools = self._tools.functions(task.level, task.parent_id, task.scope)
-        box = self._open_box({**extra.functions, **tools, **subcalls.functions()})
+        own = {name: KeptFunction(tree, name, each) for name, each in extra.functions.items()}
+        box = self._open_box({**own, **tools, **subcalls.functions()})
         try:
             seed = seed_of(tree.seed, task.name)
             parallel = tree.config.subcalls.parallel
@@ -92,6 +94,7 @@ class Episodes:
                     "isolation": box.isolation,
                     "layers": list(box.layers),
                     "seed": seed,
+                    "functions": sorted(own),
                 }
             )
             return EpisodeDriver(tree, task, session, subcalls).run()

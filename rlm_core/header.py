@@ -49,6 +49,7 @@ def header_of(
         "query": query,
         "context": facts_of_context(context),
         "models": {"root": identity_of(models.root), "sub": identity_of(models.sub)},
+        "model_names": models.names(),
         "limits": {each.name: getattr(limits, each.name) for each in fields(limits)},
         "sandbox": {
             "imports": imports if isinstance(imports, str) else sorted(imports),

@@ -23,6 +23,11 @@ class Models:
         self.sub = sub or root
         self._named = dict(named or {})
 
+    def names(self) -> dict[str, object]:
+        """What each model is called, for the trace."""
+        root, sub = model_name(self.root), model_name(self.sub)
+        return {"root": root, "sub": sub, "named": sorted(self._named)}
+
     def named(self, name: str | None) -> ModelAdapter:
         """The sub-model of that name; None is the default one. Raises ValueError."""
         if name is None:

@@ -105,6 +105,14 @@ class Recording:
             list(_of_kind(records, "session_started")),
         )
 
+    def functions(self) -> set[str]:
+        """Names of the functions that the caller had given the code, beside tools."""
+        names: set[str] = set()
+        for session in self.sessions:
+            given = session.get("functions")
+            names.update(map(str, given) if isinstance(given, list) else ())
+        return names
+
     def require_replayable(self) -> None:
         """Raises TraceError where what was said has been left out of the trace."""
         if self.header.get("content_redacted"):

@@ -19,6 +19,7 @@ from rlm_core.provider import Providers
 from rlm_core.recording import Recording
 from rlm_core.run import Equipment, Question, RunResult, play, require_same_context
 from rlm_core.running import Running
+from rlm_core.tools import not_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +37,9 @@ class _NoModel:
 
     cacheable = False
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, model: str | None) -> None:
         self.identity = identity
+        self.model = model
 
     def complete(
         self,
@@ -86,15 +88,13 @@ def replay(
     rules = config.rules
     if answer_type is not None:  # it is told again when the run begins
         rules = replace(rules, system_prompt=rules.system_prompt.removesuffix(answer_type.task()))
-    names = recording.header.get("models")
-    known = names if isinstance(names, dict) else {}
-    models = Models(_NoModel(str(known.get("root"))), _NoModel(str(known.get("sub"))))
+    functions = dict.fromkeys(recording.functions(), not_there)
     playback = Playback(recording, live=False)
     question = Question(str(recording.header.get("query")), context, answer_type)
     with tempfile.TemporaryDirectory(prefix="rlm-replay-") as nowhere:
         equipment = Equipment(
-            replace(config, policy=policy, rules=rules),
-            models,
+            replace(config, policy=policy, rules=rules, functions=functions),
+            _no_models(recording.header),
             FileCache(nowhere),
             Providers(),
             listener,
@@ -115,6 +115,15 @@ def replay(
     differences += _of_isolation(recording, result)
     differences += _of_end(recording.finish, result) + _unasked(playback, result)
     return Replay(result, tuple(differences), complete)
+
+
+def _no_models(header: Mapping[str, object]) -> Models:
+    """What stands where the models of a run were, under their names."""
+    identities, names = header.get("models"), header.get("model_names")
+    known = identities if isinstance(identities, dict) else {}
+    called = names if isinstance(names, dict) else {}
+    root, sub = (_NoModel(str(known.get(each)), called.get(each)) for each in ("root", "sub"))
+    return Models(root, sub, {str(name): sub for name in called.get("named") or ()})
 
 
 def compared(then: Trace, now: Trace, *, complete: bool) -> list[Difference]:

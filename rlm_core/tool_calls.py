@@ -18,6 +18,7 @@ from rlm_core.recording import RecordedReply, failure
 from rlm_core.tools import plain_result
 from rlm_core.trace import TraceStep, cut
 from rlm_sandbox import values
+from rlm_sandbox.errors import ValueRefused
 
 if TYPE_CHECKING:
     import asyncio
@@ -89,7 +90,7 @@ class ToolCalls:
         caller: _Caller,
     ) -> object:
         """What the tool gave when the run was recorded, or gives now, which is kept."""
-        key = f"tool:{hashlib.sha256(asked.encode(errors='surrogatepass')).hexdigest()}"
+        key = _key_of(asked)
         recorded = self._tree.playback.of_tool(key, f"the call {asked[:80]}")
         if recorded is not None:
             gate.calls += 1
@@ -102,11 +103,9 @@ class ToolCalls:
             plain = plain_result(gate.tool.name, result)
         except Exception as error:
             if not caller.scope.cancelled:
-                failed = RecordedReply(str(error), error=type(error).__name__)
-                self._tree.recorder.keep(failed.to_record(key))
+                _keep_failure(self._tree, key, error)
             raise
-        kept = base64.b64encode(values.encode(plain)).decode()
-        self._tree.recorder.keep(RecordedReply(value=kept).to_record(key))
+        _keep(self._tree, key, plain)
         return plain
 
     def _waited(self, tool: Tool, bound: inspect.BoundArguments, scope: CancelScope) -> object:
@@ -126,6 +125,31 @@ class ToolCalls:
             raise ToolTimeout(
                 f"{tool.name} took longer than the {tool.limits.seconds:g} seconds that it may"
             ) from None
+
+
+@dataclass(frozen=True)
+class KeptFunction:
+    """A plain function of the caller: what it gives is kept in the trace, for a replay."""
+
+    tree: RunTree
+    name: str
+    function: Callable[..., object]
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Host function: what it gave when the run was recorded, or gives now."""
+        asked = _shown_call(self.name, args, kwargs)
+        key = _key_of(asked)
+        recorded = self.tree.playback.of_tool(key, f"the call {asked[:80]}")
+        if recorded is not None:
+            return _given(recorded)
+        try:
+            result = self.function(*args, **kwargs)
+        except Exception as error:
+            _keep_failure(self.tree, key, error)
+            raise
+        with suppress(ValueRefused):  # it cannot cross either: the code is told so
+            _keep(self.tree, key, result)
+        return result
 
 
 class _Gate:
@@ -223,6 +247,21 @@ class _Cancelling:
     def __call__(self) -> None:
         with suppress(RuntimeError):  # the loop is closed: it has ended by itself
             self.loop.call_soon_threadsafe(self.task.cancel)
+
+
+def _key_of(asked: str) -> str:
+    return f"tool:{hashlib.sha256(asked.encode(errors='surrogatepass')).hexdigest()}"
+
+
+def _keep(tree: RunTree, key: str, result: object) -> None:
+    if tree.recorder.writes:
+        kept = base64.b64encode(values.encode(result)).decode()
+        tree.recorder.keep(RecordedReply(value=kept).to_record(key))
+
+
+def _keep_failure(tree: RunTree, key: str, error: Exception) -> None:
+    failed = RecordedReply(str(error), error=type(error).__name__)
+    tree.recorder.keep(failed.to_record(key))
 
 
 def _given(recorded: RecordedReply) -> object:

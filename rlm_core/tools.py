@@ -81,7 +81,7 @@ class Tool:
     @classmethod
     def unknown(cls, name: str) -> Tool:
         """A tool of which only the name is known: what it gave was recorded."""
-        return cls(_not_there, name, inspect.signature(_not_there), {})
+        return cls(not_there, name, inspect.signature(not_there), {})
 
     @property
     def is_async(self) -> bool:
@@ -201,7 +201,8 @@ def prompt_of(tools: Iterable[Tool]) -> str:
     return _HEADING + "\n" + "\n".join(shown) if shown else ""
 
 
-def _not_there(*args: object, **kwargs: object) -> object:
+def not_there(*args: object, **kwargs: object) -> object:
+    """Stands for a function of which only the name is known: what it gave was recorded."""
     raise RuntimeError(f"this tool is not there: it was called with {args!r} and {kwargs!r}")
 
 

@@ -123,3 +123,23 @@ def test_another_isolation_is_a_difference(tmp_path: Path) -> None:
     path = record(tmp_path, Scripted("FINAL: y"))
     path.write_text(re.sub(r'("isolation": )"(full|standard)"', r'\1"other"', path.read_text()))
     assert [each.where for each in replay(path, TEXT).differences] == ["isolation"]
+
+
+def test_functions_of_the_caller_and_named_models_are_not_needed_again(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def search(text: str) -> list[str]:
+        calls.append(text)
+        return [text, str(len(calls))]
+
+    def make(**_: object) -> dict[str, object]:
+        return {"further": lambda: {"n": len(calls)}}
+
+    code = "print(search('a'), search('a'), further(), llm_query('x', model='fast'))"
+    path = record(
+        tmp_path, Scripted(code, "FINAL: done"), functions={"search": search},
+        repl_extensions=make, subcall_adapter=Answering(), sub_models={"fast": Answering()},
+    )  # fmt: skip
+    again = replay(path, TEXT)
+    assert again.differences == ()
+    assert calls == ["a", "a"]
