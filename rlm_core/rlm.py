@@ -123,6 +123,16 @@ class RLM:
         running.begin()
         return running
 
+    @overload
+    async def arun(self, query: str, context: Context | None = None) -> tuple[str, Trace]: ...
+    @overload
+    async def arun(
+        self, query: str, context: Context | None = None, *, output: type[T]
+    ) -> tuple[T, Trace]: ...
+    @overload
+    async def arun(
+        self, query: str, context: Context | None = None, *, output: object
+    ) -> tuple[Any, Trace]: ...
     async def arun(
         self, query: str, context: Context | None = None, *, output: object = None
     ) -> tuple[Any, Trace]:

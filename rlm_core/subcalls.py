@@ -14,6 +14,7 @@ from rlm_core.adapters.base import Usage, identity_of
 from rlm_core.cache import CacheRecord, cache_key
 from rlm_core.errors import RunCancelled, StepCancelled
 from rlm_core.models import model_name
+from rlm_core.playback import episode_key
 from rlm_core.policy import MaxRecursionExceeded, MaxStepsExceeded, PolicyError, estimate_tokens
 from rlm_core.recording import RecordedReply
 from rlm_core.stimuli import RunStatus, Value, value_of
@@ -256,8 +257,9 @@ class Subcalls:
         recorded = tree.playback.of_call(asked, cached=True)
         if recorded is not None:
             return recorded.text
-        if tree.playback.knows(asked):
-            return None
+        episode = episode_key(_episode_name(asked), 1)
+        if tree.playback.knows(asked) or tree.playback.knows(episode):
+            return None  # it was answered by a model then, and that is recorded
         found = tree.cached(adapter, key)
         if found is None:
             return None
@@ -304,7 +306,7 @@ class Subcalls:
                     request.max_tokens,
                     request.depth,
                     step.step_id,
-                    asked[:16],
+                    _episode_name(asked),
                     scope,
                 )
             )
@@ -390,6 +392,11 @@ def _whole(value: object, default: int, name: str) -> int:
 def _request_key(request: Request, system_prompt: str) -> str:
     """What a recorded reply is found by: what was asked, whoever answers, in however many words."""
     return _digest(json.dumps([request.model, system_prompt, request.prompt]))
+
+
+def _episode_name(asked: str) -> str:
+    """The name of the episode that answers a request: the same in a replay."""
+    return asked[:16]
 
 
 def _digest(text: str) -> str:

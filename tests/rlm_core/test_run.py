@@ -96,3 +96,43 @@ def test_half_a_line_is_taken_away_before_the_file_goes_on(tmp_path: Path) -> No
     rlm(tmp_path, Scripted("FINAL_VAR: x"), Answering()).run_result("Q?", TEXT, resume=path)
     for line in path.read_text().splitlines():
         json.loads(line)
+
+
+def halving() -> Answering:
+    """Root: asks about two halves. Below: an episode of two steps for each."""
+
+    def answer(prompt: str) -> str:
+        if "P holds" in prompt and "REPL executed: no" in prompt:
+            return "answer = P + llm_query('leaf ' + P)"
+        if "P holds" in prompt:
+            return "FINAL_VAR: answer"
+        if prompt.startswith("leaf"):
+            return f"<{prompt}>"
+        return "x = [llm_query('a'), llm_query('b')]\nFINAL_VAR: x"
+
+    return Answering(answer)
+
+
+@pytest.mark.parametrize("kept", range(3, 34, 6))
+@pytest.mark.parametrize("caching", [True, False])
+def test_a_recursive_run_goes_on_wherever_it_was_cut_off(
+    tmp_path: Path, kept: int, caching: bool
+) -> None:
+    path = tmp_path / "run.jsonl"
+    recorded = RLM(
+        halving(), cache_dir=tmp_path / "cache", trace_path=path, recursive_subcalls=True
+    )
+    expected = recorded.run("Q?", TEXT)[0]
+    replies = path.read_text().count('"kind": "reply"')
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
+    left = path.read_text().count('"kind": "reply"')
+    model = halving()
+    again = RLM(
+        model, cache_dir=tmp_path / ("cache" if caching else "other"), recursive_subcalls=True
+    )
+    assert again.run_result("Q?", TEXT, resume=path).answer == expected
+    assert len(model.prompts) <= replies - left
+    replayed = replay(path, TEXT)
+    assert replayed.differences == ()
+    assert replayed.result is not None
+    assert replayed.result.answer == expected
