@@ -35,7 +35,8 @@ class TraceFormatter:
     def format(self, trace: Trace, title: str | None = None) -> str:
         """A line a step (steps of recursive subcalls indented), and a summary."""
         heading = [f"=== {title} ===", ""] if bool(title) else []
-        steps = [self._step(step) for step in trace.steps]
+        in_order = sorted(trace.steps, key=_number)  # as they began, what they did below them
+        steps = [self._step(step) for step in in_order]
         return "\n".join([*heading, *steps, "", _summary(trace)])
 
     def format_table(
@@ -101,7 +102,8 @@ class TraceFormatter:
             return f"FINAL -> {match[1]}"
         if match := _LOOK.search(code):
             return f"{match[1]}()"
-        return _cut(code.strip().split("\n")[0], self.max_code_width)
+        lines = [line for line in code.strip().split("\n") if not line.startswith("```")]
+        return _cut(lines[0] if lines else "", self.max_code_width)
 
     def _row(self, result: RouterResult) -> list[str]:
         return [
@@ -129,6 +131,10 @@ def _summary(trace: Trace) -> str:
     failed = sum(step.error is not None for step in trace.steps)
     parts += [f"{cached} cached"] * bool(cached) + [f"{failed} errors"] * bool(failed)
     return "Summary: " + ", ".join(parts)
+
+
+def _number(step: TraceStep) -> int:
+    return step.step_id
 
 
 def _seconds(result: RouterResult) -> str:

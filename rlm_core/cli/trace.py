@@ -86,7 +86,9 @@ def _head(recording: Recording) -> list[str]:
     context, models = _mapping(header.get("context")), _mapping(header.get("models"))
     paths = context.get("paths")
     where = f": {', '.join(map(str, paths[:5]))}" if isinstance(paths, list) and paths else ""
-    size = f"{context.get('characters')} characters, {context.get('documents')} documents"
+    documents = context.get("documents")
+    of = "" if documents == 1 else f", {documents} documents"
+    size = f"{context.get('characters')} characters{of}"
     session = recording.sessions[0] if recording.sessions else {}
     layers = session.get("layers")
     shown = f" ({', '.join(map(str, layers))})" if isinstance(layers, list) and layers else ""

@@ -13,7 +13,12 @@ _SHOWN = 2_000  # characters of each text
 
 def trajectory(trace: Trace) -> str:
     """Every step with its texts, children indented below their parent."""
-    return "\n".join(_told(step) for step in trace.steps)
+    return "\n".join(map(_told, sorted(trace.steps, key=_number)))
+
+
+def _number(step: TraceStep) -> int:
+    """Steps are told as they began, so that children come after their parent."""
+    return step.step_id
 
 
 def _told(step: TraceStep) -> str:

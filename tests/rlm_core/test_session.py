@@ -105,11 +105,11 @@ def test_a_collection_that_is_too_large_to_cross_at_once_is_read_in_parts(code: 
         session.close()
 
 
-def test_what_is_too_large_even_in_parts_is_read_as_text() -> None:
+def test_what_is_too_large_even_in_parts_and_as_text_is_no_value() -> None:
     session = opened(DOCUMENTS, limits=Limits(value_bytes="1KiB"))
     try:
         session.run("large = list(range(100_000))")
-        assert session.read(["large"]) in ({}, {"large": Value(str(list(range(100_000))), "other")})
+        assert session.read(["large"]) == {}
     finally:
         session.close()
 

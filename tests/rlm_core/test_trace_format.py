@@ -30,6 +30,13 @@ def test_a_trace_is_a_line_a_step_and_a_summary() -> None:
     )
 
 
+def test_steps_are_shown_as_they_began_each_with_what_it_did_below_it() -> None:
+    cell = TraceStep(1, "repl_exec", 0, code="```python\nx = 1\n```")
+    shown = TraceFormatter().format(Trace([TraceStep(2, "subcall", 1), cell])).splitlines()
+    assert shown[0] == "[1] repl_exec -> x = 1"
+    assert shown[1].startswith("  [2] subcall")
+
+
 @pytest.mark.parametrize(
     ("code", "about"),
     [
