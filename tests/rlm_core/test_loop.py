@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlm_core.answer_type import AnswerType
 from rlm_core.conversation import ContextFacts
 from rlm_core.loop import Episode
-from rlm_core.rules import AutoFinalize, EpisodeRules
+from rlm_core.rules import AutoFinalize, Compaction, EpisodeRules
 from rlm_core.stimuli import (
     Action,
     Actions,
     Ask,
     Begin,
     Clear,
+    Compacted,
     Ending,
     Event,
     Finish,
@@ -435,6 +437,8 @@ RULES = st.builds(
     fallback_guard_steps=st.none() | st.integers(1, 3),
     collapse_limit=st.integers(2, 4),
     conversation_history=st.booleans(),
+    compaction=st.none() | st.builds(Compaction, st.sampled_from(["rule", "model"]), st.just(700)),
+    output=st.none() | st.just(AnswerType(int)),
 )
 
 
@@ -446,10 +450,12 @@ def test_every_episode_comes_to_an_end_whatever_model_and_session_do(
     event: Event = Begin()
     for _ in range(60):
         *quiet, action = episode.handle(event)
-        assert all(isinstance(each, Clear) for each in quiet)
+        assert all(isinstance(each, Clear | Compacted) for each in quiet)
         match action:
             case Finish(answer):
                 assert answer.strip() or action.status is RunStatus.ANSWERED
+                typed = rules.output is not None and action.status is not RunStatus.NO_ANSWER
+                assert isinstance(action.value, int) == typed
                 return
             case Ask(messages):
                 assert [message["role"] for message in messages[:2]] == ["system", "user"]
@@ -479,3 +485,55 @@ def test_every_episode_comes_to_an_end_whatever_model_and_session_do(
             case Look():
                 event = Looked(data.draw(VALUES))
     pytest.fail("the episode does not end")
+
+
+# --- answers of a type, and histories that grow -----------------------------------------------
+
+
+def test_a_final_of_another_type_is_told_and_the_step_counts() -> None:
+    episode = started(output=AnswerType(int), max_steps=2)
+    assert "Expected `int`" in shown(after(episode, Replied("FINAL: many")))
+    assert after(episode, Replied("FINAL: 7")) == Finish("7", RunStatus.ANSWERED, Ending.FINAL, 7)
+
+
+def test_the_same_mistyped_answer_again_and_again_ends_the_episode() -> None:
+    episode = started(output=AnswerType(int), collapse_limit=3)
+    action = after(episode, *[Replied("FINAL: many")] * 3)
+    assert action == Look(("final_answer", "answer", "result", "summary"))
+
+
+def grown(by: str) -> tuple[Episode, Actions]:
+    """An episode whose history has just grown too long."""
+    episode = started(compaction=Compaction(by, 1_500))  # ty: ignore[invalid-argument-type]
+    for number in range(20):
+        after(episode, Replied(f"print({number})"))
+        actions = episode.handle(Ran(f"{number} " + "z" * 900))
+        if len(actions) > 1 or (isinstance(actions[0], Ask) and actions[0].purpose != "step"):
+            return episode, actions
+    raise AssertionError("it did not grow")
+
+
+def test_by_rule_older_turns_are_summarised_on_the_way() -> None:
+    _, (compacted, ask) = grown("rule")
+    assert isinstance(compacted, Compacted)
+    assert compacted.turns >= 1
+    assert "- ran: print(0)" in compacted.summary
+    assert isinstance(ask, Ask)
+    assert ask.purpose == "step"
+    assert "- ran: print(0)" in ask.messages[1]["content"]
+
+
+def test_by_model_a_summary_is_asked_for_and_a_refusal_falls_back_to_the_rule() -> None:
+    episode, (ask,) = grown("model")
+    assert isinstance(ask, Ask)
+    assert ask.purpose == "compaction"
+    step = episode.step
+    compacted, going_on = episode.handle(Replied("All printed."))
+    assert isinstance(compacted, Compacted)
+    assert compacted.summary == "All printed."
+    assert isinstance(going_on, Ask)
+    assert episode.step == step + 1
+    episode, _ = grown("model")
+    compacted, _ = episode.handle(Refused(Limit.TOKENS))
+    assert isinstance(compacted, Compacted)
+    assert "- ran: print(0)" in compacted.summary
