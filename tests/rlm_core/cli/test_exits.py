@@ -14,5 +14,6 @@ def test_the_codes_are_those_that_scripts_rely_on() -> None:
         "MODEL": 4,
         "LIMIT": 5,
         "ISOLATION": 6,
+        "DIFFERENT": 7,
         "INTERRUPTED": 130,
     }
