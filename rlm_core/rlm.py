@@ -102,7 +102,8 @@ class RLM:
         """How the run ended. Reached limits are data in it; what a model does wrong is, too.
 
         `resume` is the trace file of a run that was cut off: what was answered in it is not asked
-        again, and the rest is appended to it. Raises what the root model's adapter raises,
+        again, and the rest is appended to it; its budget and usage are those of the whole run,
+        what was paid before included. Raises what the root model's adapter raises,
         SandboxError where code cannot be run, and TraceError where the trace is of another run.
         """
         return self._running(query, context, output, resume).run_here()
