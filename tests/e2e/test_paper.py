@@ -41,8 +41,10 @@ def test_every_large_task_is_answered_exactly(name: str, tokens: int, tmp_path: 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_calls_that_fail_and_models_that_stumble_cost_no_answer(name: str, tmp_path: Path) -> None:
-    measured = run(made(name, 32_768, seed=3), tmp_path, failures=0.2, stumbles=0.3)
+    task = made(name, 32_768, seed=3)
+    measured = run(task, tmp_path, failures=0.2, stumbles=0.6)
     assert measured.exact
+    assert measured.result.usage.steps > len(task.program)  # it did stumble
 
 
 @pytest.mark.parametrize("seed", range(3))

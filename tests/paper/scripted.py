@@ -32,12 +32,17 @@ class Programmer:
     cacheable = False
 
     def __init__(self, program: Iterable[str], *, stumbles: float = 0.0, seed: int = 0) -> None:
-        chance = random.Random(seed)
+        program = list(program)
+        chance = random.Random(f"{seed}:{program}")
         self._replies: list[str] = []
         for reply in program:
             while chance.random() < stumbles:
-                self._replies.append(chance.choice(STUMBLES))
+                self._replies.append(self._next_stumble(chance))
             self._replies.append(reply)
+
+    def _next_stumble(self, chance: random.Random) -> str:
+        """Never the same twice in a row: a plan that is insisted on counts as an answer."""
+        return chance.choice([each for each in STUMBLES if each not in self._replies[-1:]])
 
     def complete(
         self, messages: list[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
