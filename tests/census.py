@@ -70,9 +70,12 @@ def settle(before: Census) -> tuple[Census, list[str]]:
 
 
 def _descriptors() -> Counter[str]:
-    """How many descriptors of each kind are open; files are a kind each."""
+    """How many descriptors of each kind are open, without the zygotes'; files are a kind each."""
     kinds: Counter[str] = Counter()
+    lasting = set(map(str, NURSERY.descriptors()))
     for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names are all that is needed
+        if entry in lasting:
+            continue
         try:
             target = os.readlink(f"/proc/self/fd/{entry}")  # noqa: PTH115 - it may be no path
         except OSError:  # the descriptor of this very listing

@@ -104,6 +104,10 @@ class Zygote:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def descriptor(self) -> int:
+        return self._socket.fileno()
+
     def has_died(self) -> bool:
         """Waits a moment: a process that was killed lets go of its sockets before it is dead."""
         try:
@@ -215,6 +219,10 @@ class Nursery:
             self._tiers.pop(breed, None)
         if zygote is not None:
             zygote.close()
+
+    def descriptors(self) -> list[int]:
+        """The descriptors that lead to the zygotes."""
+        return [zygote.descriptor for zygote in self._zygotes.values()]
 
     def close(self) -> None:
         with self._lock:

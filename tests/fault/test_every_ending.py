@@ -120,10 +120,7 @@ WAYS = {
         "import ctypes\nctypes.string_at(0)", Outcome.CRASHED, RESTORED, "signal 11 (Segmentation"
     ),
     "a stack overflow": Way(
-        "import ctypes, sys\nsys.setrecursionlimit(10 ** 9)\nx = []\n"
-        "for _ in range(10 ** 6): x = [x]\n"
-        "ctypes.pythonapi.PyObject_Hash.argtypes = [ctypes.py_object]\n"
-        "class H:\n    def __hash__(self): return ctypes.pythonapi.PyObject_Hash(self)\nhash(H())",
+        "import faulthandler\nfaulthandler._stack_overflow()",
         Outcome.CRASHED,
         RESTORED,
         "signal 11 (Segmentation",
