@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNNER = ROOT / ".tox" / "runner"  # tox lives in an environment of its own
 WHEELS = ROOT / ".tox" / "wheels"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-AT_ONCE = min(os.cpu_count() or 1, 4)  # environments
+AT_ONCE = (os.cpu_count() or 1) + 1  # environments: much of their time they wait
 SHOWING = threading.Lock()
 PROBE = (
     "import sys, ssl, ctypes, venv, ensurepip\n"
