@@ -11,7 +11,6 @@ _libc.syscall.restype = ctypes.c_long
 # Numbers of calls newer than many C libraries; they are the same on x86-64 and aarch64.
 OPEN_TREE = 428
 MOVE_MOUNT = 429
-CLOSE_RANGE = 436
 MOUNT_SETATTR = 442
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_ADD_RULE = 445

@@ -21,9 +21,6 @@ NEWUSER = 0x10000000
 NEWPID = 0x20000000
 NEWNET = 0x40000000
 
-SURROUNDINGS = NEWNS | NEWNET | NEWIPC | NEWUTS | NEWCGROUP
-"""All but user and pid, which take a step of their own."""
-
 HOSTNAME = "sandbox"
 
 ORDINARY_ID = 1000
