@@ -71,8 +71,9 @@ class Sandbox:
         """Run one cell of code. What the code does wrong is in the result, never an exception.
 
         A step that is over a limit of time is interrupted, so that its partial work is kept, and
-        killed if it has not ended 0.1 s later. A step that loses its process, however, is undone:
-        the session goes on from the checkpoint that was taken before it (`ExecResult.state`).
+        killed if it has not ended 0.1 s later (time in which it waits for a processor on a busy
+        machine is not counted, up to 1 s). A step that loses its process, however, is undone: the
+        session goes on from the checkpoint that was taken before it (`ExecResult.state`).
 
         Threads that a step leaves running stand still, like all of the session, until the next
         step or question: they use no CPU between steps, what they use in a later step is charged

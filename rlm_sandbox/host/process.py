@@ -81,6 +81,14 @@ class SessionProcess:
         _, _, rest = status.partition("\nVmHWM:")
         return int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
 
+    def queued_seconds(self) -> float:
+        """How long its first thread has waited for a processor so far; 0 if that is not told."""
+        try:
+            told = Path(f"/proc/{self.pid}/schedstat").read_text(encoding="ascii").split()
+        except OSError:  # it is gone, or the kernel keeps no such account
+            return 0.0
+        return int(told[1]) / 1e9 if len(told) == 3 else 0.0
+
     def interrupt(self) -> None:
         """Ask the code to stop: it can refuse."""
         self._signal(signal.SIGINT)

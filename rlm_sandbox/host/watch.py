@@ -2,9 +2,10 @@
 
 One thread for the whole process looks at every running step: first when its time is up, and every
 TICK_SECONDS for what it uses. A step that is over its wall-clock limit is interrupted, so that its
-partial work is kept, and killed if it has not ended GRACE_SECONDS later. CPU time and the
-session's deadline are treated alike; for memory it is killed at once: there may be none left to
-answer with. Between steps there is nothing to watch: the session process stands still.
+partial work is kept, and killed if it has not ended GRACE_SECONDS later; while it waits for a
+processor on a busy machine this grace does not run. CPU time and the session's deadline are treated
+alike; for memory it is killed at once: there may be none left to answer with. Between steps there
+is nothing to watch: the session process stands still.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import dataclass
 
 from rlm_sandbox.errors import ControllerExhausted
 from rlm_sandbox.host.process import SessionProcess
@@ -23,10 +25,30 @@ TICK_SECONDS = 0.005
 """A page fault hands out about 2.4 GB/s: between two looks a step can take about 12 MB."""
 
 GRACE_SECONDS = 0.1
-"""How long an interrupted step may take to end by itself."""
+"""How long an interrupted step may take to end by itself, waiting for a processor not counted."""
+
+LONGEST_GRACE_SECONDS = 1.0
+"""How long it may take at most, waiting for a processor included."""
 
 IDLE_SECONDS = 0.5
 """The thread stays awake for so long after the last step, so that fast steps need not wake it."""
+
+
+@dataclass(frozen=True)
+class Grace:
+    """The time that an interrupted step still has."""
+
+    seconds: float
+    since: float
+    queued_before: float
+    """Seconds that its process had waited for a processor by then."""
+
+    def left(self, now: float, queued: float) -> float:
+        """Seconds until it is killed, if its process has not waited for a processor meanwhile."""
+        passed = now - self.since
+        if passed >= LONGEST_GRACE_SECONDS:
+            return 0.0
+        return self.seconds - passed + (queued - self.queued_before)
 
 
 class Guard:
@@ -49,7 +71,7 @@ class Guard:
         self.cpu_before = 0.0
         """CPU seconds of the process's earlier steps."""
         self.cpu_before = self._process_cpu()
-        self._kill_at: float | None = None
+        self._grace: Grace | None = None
         self._lock = threading.Lock()
         self._over = False
         self.peak = 0
@@ -77,10 +99,11 @@ class Guard:
         with self._lock:
             if self._over:
                 return now + TICK_SECONDS
-            if self._kill_at is not None:
-                if now >= self._kill_at:
+            if self._grace is not None:
+                left = self._grace.left(now, self._process.queued_seconds())
+                if left <= 0:
                     end(self._process)
-                return max(self._kill_at, now + TICK_SECONDS / 5)
+                return now + max(left, TICK_SECONDS / 5)
             return self._check(now)
 
     def _check(self, now: float) -> float:
@@ -104,7 +127,8 @@ class Guard:
             end(self._process)
         else:
             self._process.interrupt()
-        self._kill_at = time.monotonic() + (0.0 if kill else GRACE_SECONDS)
+        seconds = 0.0 if kill else GRACE_SECONDS
+        self._grace = Grace(seconds, time.monotonic(), self._process.queued_seconds())
 
 
 def end(process: SessionProcess) -> None:

@@ -34,6 +34,7 @@ class FakeProcess(SessionProcess):
         self.buffer = FrameBuffer(cap=2**32 - 1)
         self.killed = self.interrupted = 0
         self.resident = 10 * 2**20
+        self.queued = 0.0
         self.cpu = 0.0
         self.stands = False
 
@@ -66,6 +67,9 @@ class FakeProcess(SessionProcess):
 
     def cpu_seconds(self) -> float:
         return self.cpu
+
+    def queued_seconds(self) -> float:
+        return self.queued
 
     def resident_bytes(self) -> int:
         return self.resident

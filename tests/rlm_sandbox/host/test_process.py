@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +47,20 @@ def test_its_memory_and_its_time_are_metered(held: SessionProcess) -> None:
     before = held.cpu_seconds()
     while held.cpu_seconds() <= before:  # it is busy
         pass
+
+
+def test_its_wait_for_a_processor_is_metered(held: SessionProcess) -> None:
+    before = held.queued_seconds()
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * (os.cpu_count() or 1)):
+            rival = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            )
+            stack.callback(rival.kill)
+        deadline = time.monotonic() + 30
+        while held.queued_seconds() <= before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_a_process_that_is_gone_holds_nothing_and_takes_every_signal(

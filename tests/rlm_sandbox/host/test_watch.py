@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rlm_sandbox.host.watch import GRACE_SECONDS, Guard, Watch
+from rlm_sandbox.host.watch import GRACE_SECONDS, LONGEST_GRACE_SECONDS, Guard, Watch
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.result import Outcome
 from rlm_sandbox.session import Clock, Step
@@ -46,6 +46,26 @@ def test_a_step_over_its_time_is_interrupted_once_and_then_killed(process: FakeP
     guard.look(time.monotonic() + GRACE_SECONDS)
     assert (process.interrupted, process.killed) == (1, 1)
     assert process.peer.recv(1) == b""  # and whoever reads its socket is told
+
+
+def test_waiting_for_a_processor_is_no_refusal_to_end(process: FakeProcess) -> None:
+    guard, _ = guard_of(process)
+    process.queued = 7.0  # before the step was interrupted
+    guard.look(10.0)
+    interrupted = time.monotonic()
+    process.queued += GRACE_SECONDS
+    guard.look(interrupted + 1.5 * GRACE_SECONDS)
+    assert process.killed == 0
+    guard.look(interrupted + 2.5 * GRACE_SECONDS)
+    assert process.killed == 1
+
+
+def test_a_step_that_waits_for_a_processor_for_ever_is_killed(process: FakeProcess) -> None:
+    guard, _ = guard_of(process)
+    guard.look(10.0)
+    process.queued = 1_000.0
+    guard.look(time.monotonic() + LONGEST_GRACE_SECONDS)
+    assert process.killed == 1
 
 
 def test_time_in_host_functions_is_not_counted(process: FakeProcess) -> None:
