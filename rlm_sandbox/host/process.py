@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import signal
 import socket
 import threading
@@ -88,6 +89,15 @@ class SessionProcess:
         except OSError:  # it is gone, or the kernel keeps no such account
             return 0.0
         return int(told[1]) / 1e9 if len(told) == 3 else 0.0
+
+    def has_spoken(self) -> bool:
+        """True if there is something to be read on its socket, or its end."""
+        poll = select.poll()
+        try:
+            poll.register(self.socket, select.POLLIN)
+        except ValueError:  # it was closed
+            return False
+        return bool(poll.poll(0))
 
     def interrupt(self) -> None:
         """Ask the code to stop: it can refuse."""

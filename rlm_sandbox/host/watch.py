@@ -3,9 +3,9 @@
 One thread for the whole process looks at every running step: first when its time is up, and every
 TICK_SECONDS for what it uses. A step that is over its wall-clock limit is interrupted, so that its
 partial work is kept, and killed if it has not ended GRACE_SECONDS later; while it waits for a
-processor on a busy machine this grace does not run. CPU time and the session's deadline are treated
-alike; for memory it is killed at once: there may be none left to answer with. Between steps there
-is nothing to watch: the session process stands still.
+processor on a busy machine, or we have not read what it said, this grace does not run. CPU time and
+the session's deadline are treated alike; for memory it is killed at once: there may be none left to
+answer with. Between steps there is nothing to watch: the session process stands still.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GRACE_SECONDS = 0.1
 """How long an interrupted step may take to end by itself, waiting for a processor not counted."""
 
 LONGEST_GRACE_SECONDS = 1.0
-"""How long it may take at most, waiting for a processor included."""
+"""How long it may take at most, all waiting included."""
 
 IDLE_SECONDS = 0.5
 """The thread stays awake for so long after the last step, so that fast steps need not wake it."""
@@ -45,10 +45,13 @@ class Grace:
 
     def left(self, now: float, queued: float) -> float:
         """Seconds until it is killed, if its process has not waited for a processor meanwhile."""
-        passed = now - self.since
-        if passed >= LONGEST_GRACE_SECONDS:
+        if not self.goes_on(now):
             return 0.0
-        return self.seconds - passed + (queued - self.queued_before)
+        return self.seconds - (now - self.since) + (queued - self.queued_before)
+
+    def goes_on(self, now: float) -> bool:
+        """False if it has lasted as long as any may."""
+        return self.seconds > 0 and now - self.since < LONGEST_GRACE_SECONDS
 
 
 class Guard:
@@ -101,7 +104,7 @@ class Guard:
                 return now + TICK_SECONDS
             if self._grace is not None:
                 left = self._grace.left(now, self._process.queued_seconds())
-                if left <= 0:
+                if left <= 0 and not (self._process.has_spoken() and self._grace.goes_on(now)):
                     end(self._process)
                 return now + max(left, TICK_SECONDS / 5)
             return self._check(now)

@@ -35,6 +35,7 @@ class FakeProcess(SessionProcess):
         self.killed = self.interrupted = 0
         self.resident = 10 * 2**20
         self.queued = 0.0
+        self.spoken = False
         self.cpu = 0.0
         self.stands = False
 
@@ -70,6 +71,9 @@ class FakeProcess(SessionProcess):
 
     def queued_seconds(self) -> float:
         return self.queued
+
+    def has_spoken(self) -> bool:
+        return self.spoken
 
     def resident_bytes(self) -> int:
         return self.resident

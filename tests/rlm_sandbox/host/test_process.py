@@ -63,6 +63,20 @@ def test_its_wait_for_a_processor_is_metered(held: SessionProcess) -> None:
             time.sleep(0.01)
 
 
+def test_what_it_said_and_nobody_has_read_is_seen() -> None:
+    ours, theirs = socket.socketpair()
+    process = SessionProcess(7, os.pidfd_open(os.getpid()), ours)
+    assert not process.has_spoken()
+    theirs.send(b"x")
+    assert process.has_spoken()
+    ours.recv(1)
+    assert not process.has_spoken()
+    theirs.close()
+    assert process.has_spoken()
+    process.close()
+    assert not process.has_spoken()
+
+
 def test_a_process_that_is_gone_holds_nothing_and_takes_every_signal(
     child: subprocess.Popen[bytes], held: SessionProcess
 ) -> None:

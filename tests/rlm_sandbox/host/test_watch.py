@@ -60,6 +60,17 @@ def test_waiting_for_a_processor_is_no_refusal_to_end(process: FakeProcess) -> N
     assert process.killed == 1
 
 
+def test_an_answer_that_we_have_not_read_is_no_refusal_to_end(process: FakeProcess) -> None:
+    guard, _ = guard_of(process)
+    guard.look(10.0)
+    interrupted = time.monotonic()
+    process.spoken = True
+    guard.look(interrupted + 2 * GRACE_SECONDS)
+    assert process.killed == 0
+    guard.look(interrupted + LONGEST_GRACE_SECONDS + GRACE_SECONDS)
+    assert process.killed == 1
+
+
 def test_a_step_that_waits_for_a_processor_for_ever_is_killed(process: FakeProcess) -> None:
     guard, _ = guard_of(process)
     guard.look(10.0)
