@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from rlm_core.errors import ConfigError
-from rlm_core.jsonish import is_unparsed, parse_jsonish
+from rlm_core.json_schema import JsonSchema
+from rlm_core.jsonish import Misfit, is_unparsed, parse_jsonish
 from rlm_core.stimuli import Value
 from rlm_core.typed import Mistyped, Typed
 
@@ -46,15 +49,16 @@ class AnswerType:
     """A type that the answer of a run must have.
 
     Types are those of msgspec: Struct, dataclass, TypedDict, NamedTuple, Enum, Literal, builtin
-    types and what is made of them. Raises ConfigError for a type that plain data cannot become.
+    types and what is made of them; or a JSON schema as a dict (see `rlm_core.json_schema` for what
+    is understood of it), for an answer that is plain JSON data. Raises ConfigError for a type that
+    plain data cannot become, and for a schema that cannot be checked.
     """
 
     def __init__(self, kind: Any) -> None:
-        self.kind = kind
-        try:
-            self.shown = _Writer().whole(inspect.type_info(kind))
-        except (TypeError, RecursionError) as error:
-            raise ConfigError(f"output={kind!r} is no type for an answer: {error}") from error
+        self._form: _PythonType | _SchemaType = (
+            _SchemaType(kind) if isinstance(kind, Mapping) else _PythonType(kind)
+        )
+        self.shown = self._form.shown
 
     def task(self) -> str:
         """What the model is told, at the end of its system prompt."""
@@ -75,9 +79,41 @@ class AnswerType:
 
     def _of_data(self, data: object) -> Typed | Mistyped:
         try:
-            return Typed(msgspec.convert(data, self.kind, strict=False))
-        except (msgspec.ValidationError, RecursionError) as error:
+            return Typed(self._form.made_of(data))
+        except (msgspec.ValidationError, Misfit, RecursionError) as error:
             return Mistyped(_MISTYPED.format(error=error, shown=self.shown))
+
+
+class _PythonType:
+    """A type of Python's, as msgspec knows them."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        try:
+            self.shown = _Writer().whole(inspect.type_info(kind))
+        except (TypeError, RecursionError) as error:
+            raise ConfigError(f"output={kind!r} is no type for an answer: {error}") from error
+
+    def made_of(self, data: object) -> object:
+        """Data as this type. Raises msgspec.ValidationError."""
+        return msgspec.convert(data, self._kind, strict=False)
+
+
+class _SchemaType:
+    """Whatever fits a JSON schema."""
+
+    def __init__(self, schema: Mapping[str, object]) -> None:
+        self._schema = JsonSchema(schema)
+        self.shown = self._schema.shown
+
+    def made_of(self, data: object) -> object:
+        """Data as JSON has it: tuples are lists, dates are texts. Raises Misfit."""
+        try:
+            plain = json.loads(json.dumps(msgspec.to_builtins(data, str_keys=True)))
+        except (TypeError, ValueError) as error:
+            raise Misfit(f"$ is no JSON: {error}") from error
+        self._schema.require(plain)
+        return plain
 
 
 def _parsed(text: str) -> object:

@@ -200,3 +200,44 @@ def test_recursive_subcalls_answer_in_text_as_before(tmp_path: Path) -> None:
 
     asked = RLM(Answering(answer), cache_dir=tmp_path, recursive_subcalls=True)
     assert asked.run("How long?", TEXT, output=int)[0] == len("some words")
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+def test_a_json_schema_is_a_type_for_an_answer() -> None:
+    answer = AnswerType(SCHEMA)
+    assert "minimum" in answer.task()
+    assert answer.read(value_of({"name": "Ann", "age": 31})) == Typed({"name": "Ann", "age": 31})
+    assert answer.read(Value('{"name": "Bob", "age": 29}')) == Typed({"name": "Bob", "age": 29})
+    wrong = answer.read(value_of({"name": "Ann", "age": -1}))
+    assert isinstance(wrong, Mistyped)
+    assert "$.age: expected at least 0, got -1" in wrong.error
+
+
+def test_data_is_held_against_a_json_schema_as_json_has_it() -> None:
+    assert AnswerType({"items": {"type": "string"}}).read(value_of((date(2024, 5, 1),))) == Typed(
+        ["2024-05-01"]
+    )
+    wrong = AnswerType({"type": "number"}).read(value_of(float("nan")))
+    assert isinstance(wrong, Mistyped)
+
+
+def test_a_json_schema_that_cannot_be_checked_is_refused_before_the_run() -> None:
+    with pytest.raises(ConfigError, match="pattern is not supported"):
+        RLM(Scripted("FINAL: 1")).run("?", TEXT, output={"type": "string", "pattern": "(a+)+$"})
+
+
+def test_a_run_puts_an_answer_right_that_does_not_fit_the_json_schema(tmp_path: Path) -> None:
+    model = Scripted(
+        "FINAL: " + '{"name": "Ann"}',
+        "row = {'name': 'Ann', 'age': 31}\nFINAL_VAR: row",
+    )
+    row, _ = RLM(model, cache_dir=tmp_path).run("Who?", TEXT, output=SCHEMA)
+    assert row == {"name": "Ann", "age": 31}
+    assert "$.age is missing" in model.calls[1][-1]["content"]
