@@ -164,6 +164,8 @@ def call_model(
     """
     scope.check()
     future = _submitted(adapter, [dict(message) for message in messages], max_tokens, threads)
+    if future.done() and not future.cancelled():
+        return future.result()
     try:
         with scope.stopping(future.cancel):
             return future.result()

@@ -11,6 +11,7 @@ from rlm_core.adapters.base import ModelResponse, Usage, estimate_usage, prompt_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class FakeAdapter:
     Rules come before the script: the first rule that matches the prompt answers (a rule with
     `once` only the first time). `call_log` holds the messages of every call, in order. Raises
     RuntimeError when no rule matches and the script has run out.
-    """
 
-    cacheable = False
-    """A reply depends on the calls before it: the next run must get its own."""
+    Its replies are not kept in a cache: one depends on the calls before it, and the next run must
+    get its own. With `cacheable` those to sub-model calls are, as a real model's would be.
+    """
 
     def __init__(
         self,
@@ -77,11 +78,13 @@ class FakeAdapter:
         rules: Iterable[FakeRule] | None = None,
         script: Iterable[str] | None = None,
         model: str | None = None,
+        cacheable: bool = False,
     ) -> None:
         self._rules = list(rules or ())
         self._script = list(script or ())
         self._lock = threading.Lock()
         self.model = model
+        self.cacheable = cacheable
         self.call_log: list[list[dict[str, str]]] = []
 
     @property
@@ -116,6 +119,25 @@ class FakeAdapter:
             self.call_log.append([dict(message) for message in messages])
             text, usage = self._next(prompt)
         return ModelResponse(text, usage or estimate_usage(prompt, text), model_id=self.model)
+
+    def submit(
+        self,
+        messages: list[dict[str, str]],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+    ) -> Future[ModelResponse]:
+        """The reply as a future that is done: looking it up takes no time, and so no thread."""
+        from concurrent.futures import Future
+
+        future: Future[ModelResponse] = Future()
+        try:
+            reply = self.complete(messages, max_tokens=max_tokens, temperature=temperature)
+        except Exception as error:  # noqa: BLE001 - raised again where the result is asked for
+            future.set_exception(error)
+        else:
+            future.set_result(reply)
+        return future
 
     def _next(self, prompt: str) -> tuple[str, Usage | None]:
         for index, rule in enumerate(self._rules):
