@@ -65,6 +65,10 @@ class Running(Generic[R]):
         self._ended.exception(timeout)
         self._thread.join()
 
+    def when_done(self, tell: Callable[[], object]) -> None:
+        """Have `tell` called once it has ended: in its thread, or now where it has ended already."""
+        self._ended.add_done_callback(_Told(tell))
+
     def result(self, timeout: float | None = None) -> R:
         """How it ended. Raises what the run raised, and TimeoutError after `timeout` seconds."""
         self.wait(timeout)
@@ -77,3 +81,13 @@ class Running(Generic[R]):
             self._ended.set_exception(error)
         else:
             self._ended.set_result(result)
+
+
+class _Told:
+    """Tells without saying of what."""
+
+    def __init__(self, tell: Callable[[], object]) -> None:
+        self._tell = tell
+
+    def __call__(self, _: Future[object]) -> None:
+        self._tell()

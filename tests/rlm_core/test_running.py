@@ -31,6 +31,18 @@ class Watching:
             self.began.set()
 
 
+def test_who_wants_to_know_is_told_when_it_has_ended(tmp_path: Path) -> None:
+    ended = threading.Event()
+    running = RLM(Scripted("FINAL: done"), cache_dir=tmp_path).start("Q?", TEXT)
+    running.when_done(ended.set)
+    assert ended.wait(30)
+    assert running.done
+    again = threading.Event()
+    running.when_done(again.set)
+    assert again.is_set()
+    running.wait()
+
+
 def test_a_run_goes_on_in_a_thread_of_its_own(tmp_path: Path) -> None:
     running = RLM(Scripted("FINAL: done"), cache_dir=tmp_path).start("Q?", TEXT)
     assert running.result(30).answer == "done"
