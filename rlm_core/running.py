@@ -66,7 +66,7 @@ class Running(Generic[R]):
         self._thread.join()
 
     def when_done(self, tell: Callable[[], object]) -> None:
-        """Have `tell` called once it has ended: in its thread, or now where it has ended already."""
+        """Have `tell` called once it has ended: in its thread, or now if it has."""
         self._ended.add_done_callback(_Told(tell))
 
     def result(self, timeout: float | None = None) -> R:
@@ -89,5 +89,5 @@ class _Told:
     def __init__(self, tell: Callable[[], object]) -> None:
         self._tell = tell
 
-    def __call__(self, _: Future[object]) -> None:
+    def __call__(self, _: object) -> None:
         self._tell()
