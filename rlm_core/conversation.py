@@ -54,27 +54,31 @@ class Conversation:
     turns: list[Message] = field(default_factory=list)
     summary: str = ""
     """What stands for turns that were compacted."""
+    tokens: int = 0
+    """Of all turns, counted as they come: a step must not cost more the more there were."""
 
     def ask(self, feedback: Feedback, step: int, *, repl_executed: bool) -> tuple[Message, ...]:
         """The messages to send for a step, which becomes part of the history."""
         if not self.rules.conversation_history:
             return (self._system(), self._first(feedback, step, repl_executed=repl_executed))
         if step == 1:
-            self.turns = [self._system(), self._first(feedback, step, repl_executed=False)]
+            self._replace([self._system(), self._first(feedback, step, repl_executed=False)])
         else:
-            self.turns.append(self._next(feedback, step))
-        self.turns = trimmed(self.turns, self.rules.max_history_tokens)
+            self._add(self._next(feedback, step))
+        most = self.rules.max_history_tokens
+        if 0 < most < self.tokens:
+            self._replace(trimmed(self.turns, most))
         return tuple(self.turns)
 
     def hear(self, text: str) -> None:
         """Take the model's reply into the history."""
         if self.rules.conversation_history:
-            self.turns.append({"role": "assistant", "content": text.strip() or EMPTY_REPLY})
+            self._add({"role": "assistant", "content": text.strip() or EMPTY_REPLY})
 
     def older(self, feedback: Feedback) -> list[Message]:
         """Turns that are due to be summarised: all but the last two, if the history is too long."""
         rules, turns = self.rules.compaction, self.turns
-        if rules is None or tokens_in(turns) + _tokens_of(feedback) <= rules.above_tokens:
+        if rules is None or self.tokens + _tokens_of(feedback) <= rules.above_tokens:
             return []
         older = turns[2 : max(2, len(turns) - 3)]
         worth_it = tokens_in(older) * 4 >= tokens_in(turns[2:])
@@ -93,7 +97,7 @@ class Conversation:
             summary = compaction.summary_of(older, before=self.summary)
         self.summary = summary
         opening = {"role": "user", "content": f"{plain}\n\n{compaction.HEADING}\n{summary}"}
-        self.turns = [head, opening, *self.turns[2 + len(older) :]]
+        self._replace([head, opening, *self.turns[2 + len(older) :]])
         return summary
 
     def ask_for_summary(self, feedback: Feedback, step: int) -> tuple[Message, ...]:
@@ -110,6 +114,14 @@ class Conversation:
         first = self._first(feedback, step, repl_executed=True)
         last["content"] = f"{first['content']}\n\n{prompts.SUMMARY_REQUEST}"
         return (self._system(), last)
+
+    def _add(self, message: Message) -> None:
+        self.turns.append(message)
+        self.tokens += tokens_in([message])
+
+    def _replace(self, turns: list[Message]) -> None:
+        self.turns = turns
+        self.tokens = tokens_in(turns)
 
     def _system(self) -> Message:
         return {"role": "system", "content": self.rules.system_prompt}

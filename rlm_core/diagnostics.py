@@ -38,6 +38,8 @@ class Diagnostics:
 
     def run(self, root: ModelAdapter, sub: ModelAdapter) -> None:
         """What runs here."""
+        if not self._enabled:
+            return
         self.log(
             "runtime_fingerprint",
             {
@@ -50,6 +52,8 @@ class Diagnostics:
 
     def request(self, messages: Sequence[dict[str, str]], max_tokens: int, step: int) -> None:
         """What a model is about to be sent."""
+        if not self._enabled:
+            return
         self.log(
             "root_call request_meta",
             {
@@ -63,6 +67,8 @@ class Diagnostics:
 
     def response(self, reply: ModelResponse, step: int) -> None:
         """What it answered with."""
+        if not self._enabled:
+            return
         meta = reply.meta or {}
         self.log(
             "root_call response_meta",
@@ -79,7 +85,7 @@ class Diagnostics:
 
     def reading(self, read: Reply | None, replied: Replied, step: int) -> None:
         """Why a reply was neither code nor an answer."""
-        if not isinstance(read, Neither):
+        if not self._enabled or not isinstance(read, Neither):
             return
         dry = read.why is Why.EMPTY and replied.finish_reason == "length"
         detail = "empty_content_length" if dry else f"{read.why}_content"

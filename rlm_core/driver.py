@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rlm_core.adapters.base import prompt_text
-from rlm_core.conversation import ContextFacts, tokens_in
+from rlm_core.conversation import ContextFacts
 from rlm_core.errors import RunCancelled
 from rlm_core.loop import Episode
 from rlm_core.models import model_name
@@ -17,7 +17,7 @@ from rlm_core.policy import (
     MaxStepsExceeded,
     PolicyError,
 )
-from rlm_core.recording import digest_of_messages
+from rlm_core.sent import Sent
 from rlm_core.stimuli import (
     Ask,
     Begin,
@@ -76,6 +76,7 @@ class EpisodeDriver:
         self._subcalls = subcalls
         self._subcalls_seen = 0
         self._asked = 0
+        self._sent = Sent()
         self.episode = Episode(task.rules, task.query, facts_of(task.context))
 
     def run(self) -> Finish:
@@ -114,6 +115,7 @@ class EpisodeDriver:
     def _ask(self, ask: Ask) -> Replied | Refused:
         tree = self._tree
         name = model_name(self._task.adapter)
+        self._sent.take(ask.messages)
         try:
             held = self._hold(ask, name)
         except PolicyError as error:
@@ -131,7 +133,7 @@ class EpisodeDriver:
                     scope,
                     episode=self._task.name,
                     number=self._asked,
-                    asked=digest_of_messages(ask.messages),
+                    asked=self._sent.digest(),
                 )
         except BaseException as error:
             tree.ledger.give_back(held)
@@ -139,13 +141,12 @@ class EpisodeDriver:
                 return Refused(Limit.SECONDS)
             if isinstance(error, Exception):
                 said = cut(f"{type(error).__name__}: {error}", tree.config.trace.output_chars)
-                tree.recorder.add(replace(step, error=said, elapsed=time.monotonic() - started))
+                tree.recorder.add(step.but(error=said, elapsed=time.monotonic() - started))
             raise
         tree.ledger.settle(held, reply.usage, reply.model_id or name)
         tree.diagnostics.response(reply, self.episode.step)
         tree.recorder.add(
-            replace(
-                step,
+            step.but(
                 code=cut(reply.text, tree.config.trace.code_chars),
                 output=reply.text,
                 usage=reply.usage,
@@ -167,7 +168,7 @@ class EpisodeDriver:
         if ask.purpose == "step":
             ledger.step()
         return ledger.hold_for_root(
-            tokens_in(ask.messages), ask.max_tokens, name, subcall=self._task.level > 0
+            self._sent.tokens, ask.max_tokens, name, subcall=self._task.level > 0
         )
 
     def _run(self, run: Run) -> Ran:
@@ -196,8 +197,7 @@ class EpisodeDriver:
         self._tree.recorder.check()
         result = report.result
         self._tree.recorder.add(
-            replace(
-                step,
+            step.but(
                 stdout=result.stdout,
                 error=result.error,
                 elapsed=time.monotonic() - started,

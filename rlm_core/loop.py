@@ -80,7 +80,8 @@ class Episode:
     def __init__(self, rules: EpisodeRules, query: str, facts: ContextFacts) -> None:
         self.rules = rules
         self.step = 0
-        self.log: list[tuple[Event, Actions]] = []
+        self.log: list[Event] = []
+        """All that happened."""
         self._facts = facts
         self._conversation = Conversation(rules, query, facts)
         self._phase: Phase = Ready()
@@ -106,9 +107,8 @@ class Episode:
         """Take what happened in, and say what is to be done now."""
         self._before = []
         action = self._decide(event)
-        actions = (*self._before, action)
-        self.log.append((event, actions))
-        return actions
+        self.log.append(event)
+        return (*self._before, action)
 
     def _decide(self, event: Event) -> Action:
         match self._phase, event:

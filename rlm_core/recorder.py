@@ -48,8 +48,9 @@ class Recorder:
         with self._lock:
             self._last_id += 1
             kind = _KIND_BELOW.get(step.kind, step.kind) if level else step.kind
-            step = replace(step, step_id=self._last_id, kind=kind)
-            self.tell(RLMEvent("step_started", step=step))
+            step = step.but(step_id=self._last_id, kind=kind)
+            if self._listener is not None:
+                self.tell(RLMEvent("step_started", step=step))
             return step
 
     def next_group(self) -> str:
@@ -64,7 +65,8 @@ class Recorder:
             self.trace.add(step)
             if self._file is not None:
                 self._file.write(step)
-            self.tell(RLMEvent("step_completed", step=step))
+            if self._listener is not None:
+                self.tell(RLMEvent("step_completed", step=step))
 
     @property
     def writes(self) -> bool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +13,9 @@ from rlm_core.trace import Trace, records_of
 from rlm_core.trace_file import FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 NO_USAGE = Usage(0, 0, 0)
-_STEP_COUNT = re.compile(r"^Step: \d+/\d+", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -117,12 +113,6 @@ class Recording:
         """Raises TraceError where what was said has been left out of the trace."""
         if self.header.get("content_redacted"):
             raise TraceError("the trace holds no content: it was redacted, and can only be shown")
-
-
-def digest_of_messages(messages: Iterable[Mapping[str, str]]) -> str:
-    """Tells what a model was sent from anything else, whatever number of steps it may take."""
-    plain = [(each.get("role"), _STEP_COUNT.sub("", each.get("content", ""))) for each in messages]
-    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 def failure(kind: str, message: str) -> Exception:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import Usage, identity_of
@@ -217,8 +217,7 @@ class Subcalls:
         answer = self._answer_by(request)
         with self._lock:
             self._answered += 1
-        step = replace(
-            answer.step,
+        step = answer.step.but(
             output=cut(answer.text, self._tree.config.trace.output_chars),
             usage=answer.usage,
             model=answer.model,
@@ -341,7 +340,7 @@ class Subcalls:
 
     def _failed(self, step: TraceStep, error: Exception, started: float) -> None:
         text = cut(f"{type(error).__name__}: {error}", self._tree.config.trace.output_chars)
-        self._tree.recorder.add(replace(step, error=text, elapsed=time.monotonic() - started))
+        self._tree.recorder.add(step.but(error=text, elapsed=time.monotonic() - started))
 
     def _begin(self, request: Request, key: str, *, recursive: bool) -> TraceStep:
         step = TraceStep(

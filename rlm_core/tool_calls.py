@@ -9,7 +9,7 @@ import time
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -75,10 +75,10 @@ class ToolCalls:
             result = self._recorded_or_live(gate, args, kwargs, asked, caller)
         except Exception as error:
             said = cut(f"{type(error).__name__}: {error}", most)
-            self._tree.recorder.add(replace(step, error=said, elapsed=time.monotonic() - started))
+            self._tree.recorder.add(step.but(error=said, elapsed=time.monotonic() - started))
             raise
         output = cut(repr(result), most)
-        self._tree.recorder.add(replace(step, output=output, elapsed=time.monotonic() - started))
+        self._tree.recorder.add(step.but(output=output, elapsed=time.monotonic() - started))
         return result
 
     def _recorded_or_live(

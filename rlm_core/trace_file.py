@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rlm_core.trace import TraceStep
 
 FORMAT = 1
+_encode = json.JSONEncoder().encode  # in ASCII: no reader finds more line ends in it
 
 
 class TraceFile:
@@ -34,8 +35,7 @@ class TraceFile:
         path = FilePath(path)
         if append:
             _end_half_a_line(path)
-        mode = "a" if append else "w"
-        self._file = path.open(mode, encoding="utf-8")
+        self._file = path.open("ab" if append else "wb")
         self._redaction = redaction
         self._lock = threading.Lock()
 
@@ -45,12 +45,12 @@ class TraceFile:
 
     def record(self, record: dict[str, object]) -> None:
         """Append a record and flush, so that a reader sees it while the run goes on."""
-        if self._redaction is not None:
-            record = self._redaction.of_record(record)
-        line = json.dumps(record)  # in ASCII: no reader finds more line ends in it
+        line = _encode(record)
+        if self._redaction is not None and self._redaction.concerns(line):
+            line = _encode(self._redaction.of_record(record))
         with self._lock:
             if not self._file.closed:
-                self._file.write(line + "\n")
+                self._file.write(line.encode() + b"\n")
                 self._file.flush()
 
     def close(self) -> None:

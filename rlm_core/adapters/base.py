@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Usage:
 
     def to_dict(self) -> dict[str, int]:
         """The three counts under the names that chat servers use."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ import ast
 import html
 import re
 import warnings
+from functools import lru_cache
 
 _FILE = "<rlm-reply>"
 _OURS = re.compile(re.escape(_FILE))
+_REMEMBERED_CHARS = 20_000  # of a longer source the tree is too large to be kept
 _PROMPT = re.compile(r"^\s*(?:>>> ?|In \[\d+\]: ?)")
 _MORE = re.compile(r"^\s*(?:\.\.\.(?: |$)|\.\.\.: ?)")
 _TYPOGRAPHY = str.maketrans(
@@ -43,12 +45,11 @@ _STARTS = re.compile(
 
 
 def tree_of(source: str) -> ast.Module | None:
-    """The syntax tree, or None for what is no Python (or Python beyond the parser's depth)."""
-    _keep_warnings_to_ourselves()
-    try:
-        return ast.parse(source, _FILE)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
+    """The syntax tree, or None for what is no Python (or Python beyond the parser's depth).
+
+    Nobody may change it: the same source has the same tree, since a reply is looked at many times.
+    """
+    return _remembered(source) if len(source) <= _REMEMBERED_CHARS else _parsed(source)
 
 
 def mistake_in(source: str) -> SyntaxError | None:
@@ -134,6 +135,17 @@ def _ends(lines: list[str], start: int) -> list[int]:
         if not lines[number].strip() or lines[number][:1].isupper()
     ]
     return [len(lines), *reversed(breaks[-12:])]
+
+
+def _parsed(source: str) -> ast.Module | None:
+    _keep_warnings_to_ourselves()
+    try:
+        return ast.parse(source, _FILE)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+
+
+_remembered = lru_cache(maxsize=16)(_parsed)
 
 
 def _acts(node: ast.stmt) -> bool:

@@ -18,7 +18,7 @@ from rlm_core.policy import (
     Price,
 )
 from rlm_core.rlm import RLM, RunResult
-from rlm_core.stimuli import Ending, Limit, RunStatus
+from rlm_core.stimuli import Ending, Finish, Limit, RunStatus
 from tests.rlm_core.models import Answering, Scripted
 
 TEXT = Context.from_text("RLMs inspect prompts via code.")
@@ -143,5 +143,5 @@ def test_a_recorded_run_is_replayed_by_the_loop_without_model_or_sandbox(tmp_pat
         driver.EpisodeDriver.run = original
     (episode,) = episodes
     again = Episode(episode.rules, "Q?", facts_of(TEXT))
-    for event, actions in episode.log:
-        assert again.handle(event) == actions
+    *_, (last,) = map(again.handle, episode.log)
+    assert last == Finish("7", RunStatus.ANSWERED, Ending.FINAL_VAR)

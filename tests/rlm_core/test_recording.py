@@ -8,7 +8,7 @@ import pytest
 from rlm_core.adapters.base import ModelResponse, Usage
 from rlm_core.context import Context
 from rlm_core.errors import TraceError
-from rlm_core.recording import RecordedReply, Recording, digest_of_messages, failure
+from rlm_core.recording import RecordedReply, Recording, failure
 from rlm_core.rlm import RLM
 from tests.rlm_core.models import Answering, Scripted
 
@@ -96,10 +96,3 @@ def test_a_reply_survives_its_record() -> None:
     record = json.loads(json.dumps(reply.to_record("k")))
     assert (record["kind"], record["key"], record["text"]) == ("reply", "k", "x")
     assert reply.response().meta == {"finish_reason": "stop"}
-
-
-def test_messages_are_the_same_whatever_number_of_steps_is_allowed() -> None:
-    first = [{"role": "user", "content": "Query\nStep: 2/40\nmore"}]
-    other = [{"role": "user", "content": "Query\nStep: 2/80\nmore"}]
-    assert digest_of_messages(first) == digest_of_messages(other)
-    assert digest_of_messages(first) != digest_of_messages([{"role": "user", "content": "Query"}])
