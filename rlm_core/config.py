@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter
     from rlm_core.cache import FileCache
     from rlm_core.events import RLMEventListener
-    from rlm_core.provider import ProviderLimits
+    from rlm_core.provider import ProviderLimits, Providers
     from rlm_sandbox import Limits
 
 
@@ -52,7 +52,7 @@ class Options(TypedDict, total=False):
     fallback_guard_steps: int | None
     subcall_adapter: ModelAdapter | None
     sub_models: Mapping[str, ModelAdapter]
-    provider_limits: Mapping[str, ProviderLimits]
+    provider_limits: Mapping[str, ProviderLimits] | Providers
     recursive_subcalls: bool
     max_recursion_depth: int
     recursive_subcall_system_prompt: str
@@ -259,9 +259,9 @@ def _require_free_names(tools: Sequence[Tool], functions: Mapping[str, object]) 
     """Raises ConfigError for a tool that would hide, or be hidden by, something else."""
     if not tools:
         return
-    from rlm_core.session import guest_names
+    from rlm_core import prelude
 
-    taken = sorted({tool.name for tool in tools} & (guest_names() | functions.keys()))
+    taken = sorted({tool.name for tool in tools} & (prelude.names() | functions.keys()))
     if taken:
         raise ConfigError(
             f"{', '.join(taken)} is the name of something else in the session: give the tool "

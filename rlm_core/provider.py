@@ -68,7 +68,10 @@ class ProviderGate:
 
 
 class Providers:
-    """The gates of all models, by model name; "*" stands for every model that is not named."""
+    """The gates of all models, by model name; "*" stands for every model that is not named.
+
+    Given to several `RLM` as their `provider_limits`, it holds for all of them together.
+    """
 
     def __init__(self, limits: Mapping[str, ProviderLimits] | None = None) -> None:
         self._limits = dict(limits or {})

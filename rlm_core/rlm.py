@@ -47,7 +47,8 @@ class RLM:
         self.event_listener = options.get("event_listener")
         self.logger = options.get("logger") or logging.getLogger("rlm_core")
         self._models = Models(adapter, options.get("subcall_adapter"), options.get("sub_models"))
-        self._providers = Providers(options.get("provider_limits"))
+        limits = options.get("provider_limits")
+        self._providers = limits if isinstance(limits, Providers) else Providers(limits)
         self._own_cache = options.get("cache") is None
 
     @overload
