@@ -15,7 +15,7 @@ PACKAGES = Path(rlm_core.__file__).parents[1]
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, SCRIPTS / "bench" / "paper.py", *arguments],
+        [sys.executable, SCRIPTS / "bench.py", "paper", *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,6 @@
 """What surviving costs: steps, checkpoints and restores by what a session holds.
 
-    python scripts/bench/checkpoints.py [--gigabytes 1]
+    scripts/bench checkpoints [--gigabytes 1]
 
 Prints a table; milliseconds, the median of several. `save` is a fork, hidden behind the caller's
 thinking; `restore` is a step that dies, until its result is there and the session is as before;
@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rlm_sandbox import Limits, Sandbox, State
 
+SUMMARY = "What surviving costs, by what a session holds."
 DIES = "import os\nos._exit(1)"
 ROUNDS = 5
 
@@ -78,10 +79,11 @@ def row(title: str, fill: str, dirty: str) -> None:
     print(f"| {title:26} | {figures} |")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="What surviving costs.")
+def main(arguments: Sequence[str]) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="scripts/bench checkpoints", description=SUMMARY)
     parser.add_argument("--gigabytes", type=float, default=1.0, help="what a large session holds")
-    size = parser.parse_args().gigabytes
+    size = parser.parse_args(arguments).gigabytes
     print(f"a step: {steps(4):.3f} ms with checkpoints, {steps(0):.3f} ms without\n")
     print("| the session holds          |  save ms | rest. ms | dirty, ms | without   | peak MiB |")
     print("|----------------------------|----------|----------|-----------|-----------|----------|")
@@ -89,6 +91,4 @@ def main() -> None:
         named = title.format(size=f"{size:g} GB")
         row(named, fill.format(bytes=int(size * 1e9)), dirty)
 
-
-if __name__ == "__main__":
-    main()
+    return 0

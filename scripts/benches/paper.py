@@ -1,32 +1,31 @@
 """The paper's tasks with scripted models: answer, steps, subcalls, seconds and memory by size.
 
-python scripts/bench/paper.py                      sizes from 8 K to 1 M tokens
-python scripts/bench/paper.py --tokens 10000000    a size of your own, as often as you like
-python scripts/bench/paper.py --failures 0.2 --mistakes 0.1 --stumbles 0.3
+scripts/bench paper                      sizes from 8 K to 1 M tokens
+scripts/bench paper --tokens 10000000    a size of your own, as often as you like
+scripts/bench paper --failures 0.2 --mistakes 0.1 --stumbles 0.3
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-
-sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from tests.paper import browse, codeqa, niah, oolong
 from tests.paper.task import Measured, Task, run
 
+SUMMARY = "The paper's tasks with scripted models, by size."
 MAKERS = (niah.task, oolong.counting, oolong.pairs, browse.task, codeqa.task)
 SIZES = (8_192, 131_072, 1_048_576)
 COLUMNS = ("task/tokens", "answer", "score", "steps", "subcalls", "seconds", "worker", "host")
 WIDTHS = (24, 22, 6, 6, 9, 9, 9, 9)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Print a row a task and size; 1 if an answer is not exact though nobody erred."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="scripts/bench paper", description=SUMMARY)
     parser.add_argument("--tokens", type=int, action="append", help="size of the context")
     parser.add_argument("--task", help="only tasks whose name begins like this")
     parser.add_argument("--seed", type=int, default=0)
@@ -36,7 +35,7 @@ def main() -> int:
         ("stumbles", "steps of the root model before which it does something foolish"),
     ):
         parser.add_argument(f"--{name}", type=float, default=0.0, help=f"share of {what}")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     rates = {name: getattr(given, name) for name in ("failures", "mistakes", "stumbles")}
     print(_row(COLUMNS), flush=True)
     inexact = 0
@@ -77,7 +76,3 @@ def _row(cells: tuple[str, ...]) -> str:
     padded = [first.ljust(WIDTHS[0])]
     padded += [cell.rjust(width) for cell, width in zip(rest, WIDTHS[1:], strict=True)]
     return " ".join(padded)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,102 @@
+"""How long a large text takes to become `P`, and the memory that it takes on the way."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from scripts.benches.arena import Arena
+from scripts.benches.figures import OURS, Figure, Taken, Unit, bound, floor, peer
+from scripts.benches.samples import Series, added
+
+QUICK_SIZE = 10**8
+DECODE = "decode into huge pages"
+WRITE = "write into a memfd"
+FROM_STR = "1.3 decodes + a memfd write"
+LONG = 600.0
+"""Seconds that a task may take."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text by its size in bytes of UTF-8 and what it is made of."""
+
+    name: str
+    words: str
+    size: int
+    kind: str
+
+    def bytes(self, arena: Arena) -> int:
+        """Quick runs take a tenth of a gigabyte at most."""
+        return self.size if arena.scale >= 1 else min(self.size, QUICK_SIZE)
+
+
+TEXTS = (
+    Text("ascii", "1 GB of ASCII", 10**9, "ascii"),
+    Text("mixed", "100 MB of mixed Unicode", 10**8, "mixed"),
+)
+
+
+def _from_str(arena: Arena, text: Text) -> Taken:
+    size = text.bytes(arena)
+    ours = arena.contender("contexts")
+    decoder = arena.contender("floor", huge_pages=True)
+    with tempfile.TemporaryDirectory(prefix="bench-") as home:
+        file = str(Path(home) / "text")
+        decoder.ask("make_text", path=file, size=size, kind=text.kind, within=LONG)
+        taken = arena.take(
+            {
+                OURS: partial(ours.ask, "from_str", size=size, kind=text.kind, within=LONG),
+                DECODE: partial(decoder.ask, "decoded", path=file, within=LONG),
+                WRITE: arena.floor("written", size=size, within=LONG),
+                **arena.of_peers("from_str", size=size, kind=text.kind, within=LONG),
+            },
+            7,
+        )
+    return Taken(_with_floor(taken))
+
+
+def _with_floor(taken: dict[str, Series]) -> Mapping[str, Series]:
+    taken[FROM_STR] = added(taken[DECODE].map(lambda seconds: 1.3 * seconds), taken[WRITE])
+    return taken
+
+
+def _memory(arena: Arena, text: Text, moment: str) -> Taken:
+    """In shares of the text: one byte of the unit is once the text."""
+    size = text.bytes(arena)
+    found = arena.contender("contexts").ask(
+        "memory_from_str", size=size, kind=text.kind, within=LONG
+    )
+    return Taken({OURS: Series(((found[moment],),))})
+
+
+FIGURES = (
+    *(
+        Figure(
+            f"context-{text.name}",
+            f"{text.words}, a `str` here, becomes `P`",
+            Unit.SECONDS,
+            (floor(FROM_STR, 1.0), floor(DECODE), floor(WRITE), peer("monty", 1.0)),
+            partial(_from_str, text=text),
+            60.0,
+        )
+        for text in TEXTS
+    ),
+    *(
+        Figure(
+            f"context-{moment}",
+            f"memory for {TEXTS[0].words} from a `str`, {words}",
+            Unit.TIMES,
+            (bound(f"{limit} x the text", limit),),
+            partial(_memory, text=TEXTS[0], moment=moment),
+            10.0,
+        )
+        for moment, words, limit in (
+            ("peak", "at the peak", 2.1),
+            ("afterwards", "afterwards", 1.05),
+        )
+    ),
+)

@@ -1,0 +1,60 @@
+"""How long a worker takes to start, and how many tasks a second can have one of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.benches.arena import Arena
+from scripts.benches.contenders.kernels import TASK
+from scripts.benches.figures import OURS, Figure, Taken, Unit, bound, floor, peer
+
+SPAWN = "python -I -S -c pass"
+SPAWNED = "python -I -S a task"
+MILLISECOND = TASK.format(20_000)
+THREADS = 2
+
+
+def _fresh(arena: Arena) -> Taken:
+    sides = {OURS: arena.ours("fresh", count=3), SPAWN: arena.floor("spawn", count=3)}
+    return Taken(arena.take(sides | arena.of_peers("fresh", count=3), 30))
+
+
+def _spare(arena: Arena) -> Taken:
+    sides = {OURS: arena.ours("spare", count=4), SPAWN: arena.floor("spawn", count=4)}
+    return Taken(arena.take(sides | arena.of_peers("spare", count=4), 30))
+
+
+def _tasks(arena: Arena) -> Taken:
+    work: dict[str, Any] = {"count": 10, "threads": THREADS, "work": MILLISECOND}
+    sides = {OURS: arena.ours("tasks", **work), SPAWNED: arena.floor("spawned_tasks", **work)}
+    return Taken(arena.take(sides | arena.of_peers("tasks", **work), 15))
+
+
+def _zygote(arena: Arena) -> Taken:
+    return Taken(arena.take({OURS: arena.ours("zygote")}, 15))
+
+
+FIGURES = (
+    Figure(
+        "fresh",
+        "fresh worker to first result, no pool",
+        Unit.SECONDS,
+        (floor(SPAWN, 0.35), peer("monty", 1.0)),
+        _fresh,
+    ),
+    Figure(
+        "spare",
+        "the same from a pre-forked spare",
+        Unit.SECONDS,
+        (floor(SPAWN, 0.05), peer("monty", 0.75)),
+        _spare,
+    ),
+    Figure(
+        "tasks",
+        "start, 1 ms of work, close, on two cores",
+        Unit.RATE,
+        (floor(SPAWNED, at_least=3.5), peer("monty", at_least=1.0)),
+        _tasks,
+    ),
+    Figure("zygote", "zygote start to ready", Unit.SECONDS, (bound("60 ms", 0.060),), _zygote),
+)
