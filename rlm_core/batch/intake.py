@@ -1,0 +1,124 @@
+"""The input file: checked to its last line before anything is run, then read as tasks are needed.
+
+It is read twice and never held. Lines are numbered from 1; empty ones are no lines.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rlm_core.batch.chat_line import chat_task_of, is_chat_line
+from rlm_core.batch.errors import MOST_SHOWN, BadInput, BadLine
+from rlm_core.batch.ids import IdTable
+from rlm_core.batch.task import Shared, Task, task_of
+from rlm_core.errors import ContextError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+
+LONGEST_LINE = 1 << 30
+"""Bytes; what is longer belongs into a file of its own, as a path."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the input holds. `bad` are the first lines that are no tasks, with the reason."""
+
+    tasks: int
+    bad: tuple[tuple[int, str], ...]
+    bad_count: int
+
+
+class Intake:
+    """The tasks in a file of JSON lines. `contexts` are the names that `context_ref` may say."""
+
+    def __init__(self, path: Path | str, *, contexts: Collection[str] = ()) -> None:
+        self.path = Path(path)
+        self._contexts = frozenset(contexts)
+        self._first_line: IdTable = IdTable()
+
+    def check(self, *, skip_bad: bool = False) -> Checked:
+        """Read every line. Raises BadInput for lines that are no tasks, unless they are skipped,
+        and ContextError where the file cannot be read.
+        """
+        bad: list[tuple[int, str]] = []
+        bad_count = tasks = 0
+        for number, line in self._lines():
+            try:
+                self._require_new(self._task(line, number))
+            except BadLine as error:
+                bad_count += 1
+                if len(bad) < MOST_SHOWN:
+                    bad.append((number, str(error)))
+            else:
+                tasks += 1
+        if bad and not skip_bad:
+            raise BadInput(self.path, bad, bad_count)
+        return Checked(tasks, tuple(bad), bad_count)
+
+    def tasks(self) -> Iterator[Task]:
+        """The good lines, in order; of an id that is there twice, the first. `check` comes first.
+
+        A file that has changed since it was checked gives the lines that are tasks now.
+        """
+        for number, line in self._lines():
+            try:
+                task = self._task(line, number)
+            except BadLine:
+                continue
+            if self._first_line.get(task.id) in (None, number):
+                yield task
+
+    def _require_new(self, task: Task) -> None:
+        first = self._first_line.get(task.id)
+        if first is not None:
+            raise BadLine(f"custom_id {task.id!r} is that of line {first} too")
+        self._first_line.set(task.id, task.line)
+
+    def _task(self, line: bytes, number: int) -> Task:
+        if len(line) > LONGEST_LINE:
+            raise BadLine("the line is too long: put the text into a file, and give its path")
+        try:
+            data = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadLine(f"no JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise BadLine(f"a JSON object is needed, not {type(data).__name__}")
+        task = chat_task_of(data, number) if is_chat_line(data) else task_of(data, number)
+        if isinstance(task.source, Shared) and task.source.name not in self._contexts:
+            known = ", ".join(sorted(self._contexts)) or "none was given"
+            raise BadLine(f"context_ref {task.source.name!r} is no context of the batch ({known})")
+        return task
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    text = (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).strip()
+                    if text:
+                        yield number, text
+        except OSError as error:
+            raise ContextError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def as_file(tasks: Path | str | Iterable[Mapping[str, object]]) -> Generator[Path]:
+    """The path of the input; tasks that a program gives as dicts are put into a file for now."""
+    if isinstance(tasks, (str, Path)):
+        yield Path(tasks)
+        return
+    import json
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="rlm-batch-") as directory:
+        path = Path(directory) / "tasks.jsonl"
+        with path.open("w", encoding="ascii") as file:
+            for task in tasks:
+                file.write(json.dumps(task) + "\n")
+        yield path

@@ -1,0 +1,125 @@
+"""A short chat goes straight to the model: one call, on the same ledger and gates as a run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rlm_core.calls import CallThreads, call_model
+from rlm_core.errors import RunCancelled
+from rlm_core.models import model_name
+from rlm_core.policy import (
+    MaxCostExceeded,
+    MaxSecondsExceeded,
+    MaxTokensExceeded,
+    PolicyError,
+    estimate_tokens,
+)
+from rlm_core.run import RunResult, RunUsage
+from rlm_core.stimuli import NO_ANSWER, Ending, RunStatus
+from rlm_core.trace import Trace, TraceStep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rlm_core.adapters.base import ModelAdapter, ModelResponse
+    from rlm_core.ledger import Ledger
+    from rlm_core.policy import Policy
+    from rlm_core.provider import Providers
+    from rlm_core.running import Running
+
+_ENDINGS: tuple[tuple[type[PolicyError], Ending], ...] = (
+    (MaxTokensExceeded, Ending.MAX_TOKENS),
+    (MaxSecondsExceeded, Ending.MAX_SECONDS),
+    (MaxCostExceeded, Ending.MAX_COST),
+)
+
+
+@dataclass(frozen=True)
+class StraightQuestion:
+    """Messages for a model as they are: the work of a `Running`. No code runs.
+
+    >>> Running(StraightQuestion(adapter, messages, 512, policy, Providers())).run_here().answer
+    """
+
+    adapter: ModelAdapter
+    messages: Sequence[dict[str, str]]
+    max_tokens: int
+    policy: Policy
+    providers: Providers
+
+    def __call__(self, running: Running[RunResult[str]]) -> RunResult[str]:
+        """Ask. Reached limits are data; raises what the adapter raises, and RunCancelled."""
+        ledger = self.policy.open()
+        started = time.monotonic()
+        left = ledger.seconds_left()
+        if left is not None:
+            running.scope.expire_after(left)
+        try:
+            reply = self._reply(ledger, running)
+        except PolicyError as error:
+            ending = next((each for kind, each in _ENDINGS if isinstance(error, kind)), None)
+            return self._result(None, ledger, started, ending or Ending.MAX_STEPS)
+        except RunCancelled:
+            if not running.scope.expired:
+                raise
+            return self._result(None, ledger, started, Ending.MAX_SECONDS)
+        finally:
+            running.scope.close()
+        return self._result(reply, ledger, started, Ending.FINAL)
+
+    def _reply(self, ledger: Ledger, running: Running[RunResult[str]]) -> ModelResponse:
+        name = model_name(self.adapter)
+        ledger.step()
+        asked = sum(estimate_tokens(message["content"]) for message in self.messages)
+        held = ledger.hold_for_root(asked, self.max_tokens, name)
+        threads = CallThreads()
+        try:
+            with self.providers.gate(name).passing(running.scope):
+                reply = call_model(
+                    self.adapter, self.messages, self.max_tokens, running.scope, threads
+                )
+        except BaseException:
+            ledger.give_back(held)
+            raise
+        finally:
+            threads.close()
+        ledger.settle(held, reply.usage, name)
+        return reply
+
+    def _result(
+        self, reply: ModelResponse | None, ledger: Ledger, started: float, ending: Ending
+    ) -> RunResult[str]:
+        seconds = time.monotonic() - started
+        used = ledger.used()
+        answered = reply is not None and bool(reply.text.strip())
+        answer = reply.text if reply is not None and answered else NO_ANSWER
+        step = TraceStep(
+            step_id=1,
+            kind="baseline_call",
+            depth=0,
+            prompt_summary=self.messages[-1]["content"][:100],
+            output=answer,
+            usage=None if reply is None else reply.usage,
+            model=None if reply is None else reply.model_id,
+            elapsed=seconds,
+        )
+        return RunResult(
+            answer=answer,
+            status=RunStatus.ANSWERED if answered else RunStatus.NO_ANSWER,
+            ending=ending,
+            usage=RunUsage(
+                used.prompt_tokens,
+                used.completion_tokens,
+                used.tokens,
+                used.subcalls,
+                used.steps,
+                seconds,
+                used.cost,
+            ),
+            steps=used.steps,
+            isolation="",
+            trace=Trace([step]),
+            value=answer if answered else None,
+        )
