@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rlm_core import prelude
 from rlm_core.stimuli import Value, value_of
 from rlm_sandbox.errors import NameNotFound, SandboxClosed, SessionLost, ValueRefused
 
@@ -37,6 +36,7 @@ _COLLECTIONS: dict[str, Callable[[list[Any]], object]] = {
 _TEXT_NAME = "_rlm_text"
 _LENGTH_NAME = "_rlm_length"
 _KIND_NAME = "_rlm_is_text"
+_WORD = re.compile(r"\w+")
 _MOST_CHANGES = 12
 _LONGEST_CHANGE = 200
 
@@ -98,12 +98,13 @@ class Session:
     def __init__(self, box: Box, context: Context, *, parallel: bool, seed: int = 0) -> None:
         self.box = box
         box.load("P", context.text)
-        values = guest_values(context, parallel=parallel, seed=seed)
-        apart = documents_apart(context)
+        apart = prelude.documents_apart(context)
         if apart is not None:
             box.load("DOCUMENTS_TEXT", apart)
-        box.install(guest_source(), values)
+        values = prelude.values_of(context, parallel=parallel, seed=seed)
+        box.install(prelude.source(), values)
         self._variables: dict[str, str] = {}
+        self._may_answer = False  # whether code has spoken of the answer dict
 
     @property
     def isolation(self) -> str:
@@ -111,12 +112,22 @@ class Session:
         return self.box.isolation
 
     def run(self, code: str) -> CellReport:
-        """Run a cell and see what it changed. What the code does wrong is in the report."""
+        """Run a cell. What the code does wrong is in the report.
+
+        Looking at the variables costs a step most of its time, so it is done where it is of use:
+        where a cell says nothing else, for what it changed (since they were looked at last), and
+        where there may be an answer dict.
+        """
         result = self.box.exec(code)
+        self._may_answer = self._may_answer or ANSWER_DICT in code
+        silent = not result.stdout and result.error is None
+        if not (silent or self._may_answer):
+            return CellReport(result, "", None)
         before = self._variables
         with suppress(SessionLost, SandboxClosed):  # then nothing is known, which is shown as such
             self._variables = self.box.describe()
-        return CellReport(result, changes(before, self._variables), self._answer_dict())
+        changed = changes(before, self._variables, spoken_of=code)
+        return CellReport(result, changed, self._answer_dict())
 
     def read(self, names: Iterable[str]) -> dict[str, Value]:
         """The variables of these names, as text; those that do not exist are left out."""
@@ -213,31 +224,15 @@ class Session:
         return value_of(answer["content"])
 
 
-def guest_values(context: Context, *, parallel: bool, seed: int = 0) -> dict[str, object]:
-    """The values that the globals of `guest` are given."""
-    spans = context.spans()
-    lengths = context.document_lengths() if spans is None else []
-    values: dict[str, object] = {
-        "MODULES": guest_modules(),
-        "SEED": seed,
-        "CONTEXT_TYPE": context.context_type,
-        "CONTEXT_PATHS": list(context.paths),
-        "DOCUMENT_BOUNDS": _consecutive(lengths) if spans is None else spans.bounds(),
-        "PARALLEL": parallel,
-    }
-    return values if spans is None else values | {"DOCUMENTS_TEXT": None}
+def changes(before: Mapping[str, str], after: Mapping[str, str], *, spoken_of: str = "") -> str:
+    """New, changed and removed variables, one a line; empty where nothing changed.
 
-
-def documents_apart(context: Context) -> str | None:
-    """The documents as one text of their own, where they are no parts of the context's text."""
-    return "".join(context.documents) if context.spans() is None else None
-
-
-def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """New, changed and removed variables, one a line; empty where nothing changed."""
+    Those that are spoken of in the code come first: the others changed in cells before it.
+    """
+    words = frozenset(_WORD.findall(spoken_of))
     lines = [
         f"- {'updated' if name in before else 'new'}: {name} = {text[:_LONGEST_CHANGE]}"
-        for name, text in after.items()
+        for name, text in sorted(after.items(), key=lambda item: item[0] not in words)
         if before.get(name) != text
     ]
     lines += [f"- removed: {name}" for name in before if name not in after]
@@ -246,48 +241,11 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     return "\n".join(["REPL state changes:", *lines]) if lines else ""
 
 
-@cache
-def guest_source() -> str:
-    """The source of `guest`, which runs inside the worker and cannot be imported here."""
-    return _source_of("guest.py")
-
-
-@cache
-def guest_names() -> frozenset[str]:
-    """The names that `guest` puts into a session, and the text's: they are taken."""
-    for node in ast.parse(guest_source()).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return frozenset({"P", *ast.literal_eval(node.value)})
-    raise AssertionError("guest has no __all__")
-
-
-@cache
-def guest_modules() -> dict[str, str]:
-    """The sources of what `guest` is built on, by the names that they have in the worker."""
-    return {
-        f"rlm_{name}": _source_of(f"{name}.py")
-        for name in ("context", "jsonish", "short_answers", "sketches")
-    }
-
-
 def seed_of(run_seed: int, episode: str) -> int:
     """The seed of `random` in an episode's session: from the run's seed, always the same."""
     digest = hashlib.sha256(f"{run_seed}:{episode}".encode()).digest()
     return int.from_bytes(digest[:6])
 
 
-def _source_of(file: str) -> str:
-    return resources.files("rlm_core").joinpath(file).read_text(encoding="utf-8")
-
-
 def _starts(length: object) -> range:
     return range(0, length, PIECE_CHARS) if isinstance(length, int) else range(0)
-
-
-def _consecutive(lengths: list[int]) -> list[int]:
-    bounds: list[int] = []
-    position = 0
-    for length in lengths:
-        bounds += [position, position + length]
-        position += length
-    return bounds

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rlm_core.session import guest_source, guest_values
+from rlm_core.guest import scaffold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rlm_core.context import Context
+
+
+TEXT = "The key term is: oolong. And the code: A-17; end."
 
 
 class HostDouble:
@@ -51,16 +54,14 @@ def guest_session(
     context: Context, host: HostDouble, *, parallel: bool = False
 ) -> dict[str, object]:
     """A session's namespace with the guest's names in it, as the sandbox makes it."""
-    module: dict[str, object] = {
-        "P": context.text,
-        "DOCUMENTS_TEXT": None,
-        **guest_values(context, parallel=parallel),
-        **{name: getattr(host, name) for name in dir(host) if name.startswith("rlm_")},
-    }
-    exec(compile(guest_source(), "<guest>", "exec"), module)
-    exported = module["__all__"]
-    assert isinstance(exported, list)
-    return {"P": context.text, **{name: module[name] for name in exported}}
+    functions = {name: getattr(host, name) for name in dir(host) if name.startswith("rlm_")}
+    return {"P": context.text, **scaffold.names(context, functions, parallel=parallel)}
+
+
+def run(session: dict[str, Any], code: str) -> Any:
+    """The value of the variable `out` after code ran in the session."""
+    exec(code, session)
+    return session.get("out")
 
 
 def names_of_guest() -> set[str]:

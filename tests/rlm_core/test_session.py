@@ -49,6 +49,16 @@ def test_what_a_cell_changed_is_reported(session: Session) -> None:
     assert session.run("import math").changes == ""
 
 
+def test_what_printing_cells_changed_is_reported_with_the_next_silent_one(session: Session) -> None:
+    assert session.run("a = 1\nprint(a)").changes == ""
+    assert session.run("b = a").changes.splitlines()[1:] == [
+        "- new: a = int(1)",
+        "- new: b = int(1)",
+    ]
+    session.run("\n".join(f"c{number} = 0" for number in range(20)) + "\nprint()")
+    assert session.run("z = 5").changes.splitlines()[1] == "- new: z = int(5)"
+
+
 def test_helpers_and_context_come_back_after_a_cell_that_overwrote_them(session: Session) -> None:
     session.run("P = 'gone'; llm_query = None; ctx = 5")
     assert session.run("print(P[:5], llm_query('a'), ctx.num_documents())").result.stdout == (
@@ -126,6 +136,11 @@ def test_the_answer_dict_submits_once_it_is_ready(session: Session) -> None:
         "42", "other", 42
     )
     assert session.run("answer = {'other': 'dict'}").submitted is None
+
+
+def test_the_answer_dict_is_seen_whatever_else_the_cells_print(session: Session) -> None:
+    session.run("answer = {'content': 1}\ndef done(): answer['ready'] = True\nprint('begun')")
+    assert session.run("done()\nprint('done')").submitted == Value("1", "other", 1)
 
 
 def test_the_last_error_is_there_for_the_code_to_see(session: Session) -> None:

@@ -1,0 +1,91 @@
+"""What every session is given before its first cell: the files of `rlm_core.guest`, and values.
+
+The files are compiled here, once a process, and handed to each worker as code: it need not parse
+them again. They have no file names there, which would tell the code where this program lies.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+from functools import cache
+from importlib import resources
+from importlib.abc import InspectLoader
+from types import CodeType
+from typing import TYPE_CHECKING
+
+from rlm_core.guest import scaffold
+
+if TYPE_CHECKING:
+    from rlm_core.context import Context
+
+_LOADED = (
+    *("context", "jsonish", "short_answers", "sketches", "guest", "guest.questions"),
+    *("guest.looking", "guest.pieces", "guest.json_questions", "guest.answers", "guest.scaffold"),
+)
+"""Files in the order in which they are run: each after what it imports."""
+
+
+@cache
+def source() -> str:
+    """What is run in each worker: `rlm_core.guest.entry`."""
+    return resources.files("rlm_core.guest").joinpath("entry.py").read_text(encoding="utf-8")
+
+
+@cache
+def modules() -> dict[str, bytes]:
+    """The code of the files, by the names that they have in the worker."""
+    empty = marshal.dumps(compile("", "<rlm_core>", "exec"))
+    return {"rlm_core": empty} | {f"rlm_core.{name}": _code_of(name) for name in _LOADED}
+
+
+def names() -> frozenset[str]:
+    """The names that a session has before its first cell: they are taken."""
+    return frozenset({"P", *scaffold.NAMES})
+
+
+def values_of(context: Context, *, parallel: bool, seed: int = 0) -> dict[str, object]:
+    """The values that the globals of the source are given."""
+    spans = context.spans()
+    lengths = context.document_lengths() if spans is None else []
+    values: dict[str, object] = {
+        "MODULES": modules(),
+        "SEED": seed,
+        "CONTEXT_TYPE": context.context_type,
+        "CONTEXT_PATHS": list(context.paths),
+        "DOCUMENT_BOUNDS": _consecutive(lengths) if spans is None else spans.bounds(),
+        "PARALLEL": parallel,
+    }
+    return values if spans is None else values | {"DOCUMENTS_TEXT": None}
+
+
+def documents_apart(context: Context) -> str | None:
+    """The documents as one text of their own, where they are no parts of the context's text."""
+    return "".join(context.documents) if context.spans() is None else None
+
+
+def _code_of(name: str) -> bytes:
+    full = f"rlm_core.{name}"
+    spec = importlib.util.find_spec(full)
+    loader = None if spec is None else spec.loader
+    code = loader.get_code(full) if isinstance(loader, InspectLoader) else None
+    if code is None:
+        raise ImportError(f"{full} is there without its code: install rlm-sandbox anew")
+    return marshal.dumps(_renamed(code, f"<{full}>"))
+
+
+def _renamed(code: CodeType, name: str) -> CodeType:
+    """The code, and all within it, as if compiled from a file of this name."""
+    inner = tuple(
+        _renamed(each, name) if isinstance(each, CodeType) else each for each in code.co_consts
+    )
+    return code.replace(co_filename=name, co_consts=inner)
+
+
+def _consecutive(lengths: list[int]) -> list[int]:
+    bounds: list[int] = []
+    position = 0
+    for length in lengths:
+        bounds += [position, position + length]
+        position += length
+    return bounds
