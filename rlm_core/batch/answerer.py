@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from rlm_core.batch.budget import UNLIMITED
 from rlm_core.batch.outcome import NOTHING, Completed, Stopped, failure
-from rlm_core.batch.task import Chat, Files, Inline, Shared
+from rlm_core.batch.task import Chat, Files, Inline, Loaded, Shared
 from rlm_core.chat_request import Asked, Straight
 from rlm_core.context import Context
 from rlm_core.documents import read_paths
@@ -173,7 +173,7 @@ class Answerer:
                 return read_paths(list(paths)).context
             case Shared(name):
                 return self._contexts[name]
-            case Chat(Asked(_, context)):
+            case Loaded(context) | Chat(Asked(_, context)):
                 return context
             case Chat():
                 raise AssertionError("messages go straight to the model")

@@ -52,7 +52,6 @@ class Why(Enum):
     BUDGET = "the money is spent"
     MODEL = "the model does not answer"
     HOST = "code cannot be run here"
-    OUTPUT = "results cannot be written"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import msgspec
 
 from rlm_core.batch.errors import BadLine
 from rlm_core.chat_request import Asked, ChatSettings, Straight
+from rlm_core.context import Context
 from rlm_core.errors import ConfigError
 from rlm_core.json_schema import JsonSchema
 
@@ -59,7 +60,14 @@ class Chat:
     """Of the reply, where the messages go straight to the model."""
 
 
-Source = Inline | Files | Shared | Chat
+@dataclass(frozen=True)
+class Loaded:
+    """A context that has been read already."""
+
+    context: Context
+
+
+Source = Inline | Files | Shared | Chat | Loaded
 
 
 @dataclass(frozen=True)

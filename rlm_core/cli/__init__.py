@@ -49,6 +49,7 @@ def _run(arguments: Arguments, output: Output) -> int:
     from rlm_core.cli.arguments import (
         AskArguments,
         AuditArguments,
+        BatchArguments,
         DoctorArguments,
         TraceArguments,
     )
@@ -58,6 +59,10 @@ def _run(arguments: Arguments, output: Output) -> int:
             from rlm_core.cli.ask import ask
 
             return ask(arguments, os.environ, output)
+        case BatchArguments():
+            from rlm_core.cli.batch import batch
+
+            return batch(arguments, os.environ, output)
         case DoctorArguments():
             from rlm_core.cli.doctor import doctor
 

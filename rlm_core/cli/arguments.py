@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rlm_core.cli.batch_arguments import REPEATED, BatchArguments, add_batch
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,6 +28,7 @@ examples:
   git log -p | rlm ask "When was the cache introduced?"
   rlm ask --trace run.jsonl "What changed?" notes/; rlm trace replay run.jsonl
   rlm ask --model llama3.1 --base-url http://localhost:11434/v1 "What changed?" notes/
+  rlm batch -i tasks.jsonl -o results.jsonl --concurrency 32
   rlm ask --json "How many orders failed?" orders.log | jq .answer
 
 Run `rlm ask --help` for all flags, the environment and the exit codes.
@@ -127,7 +130,7 @@ class TraceArguments:
     quiet: bool = False
 
 
-Arguments = AskArguments | DoctorArguments | AuditArguments | TraceArguments
+Arguments = AskArguments | BatchArguments | DoctorArguments | AuditArguments | TraceArguments
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -144,6 +147,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     if command == "audit":
         values |= {name: tuple(values[name]) for name in ("classes", "without")}
         return AuditArguments(**values)
+    if command == "batch":
+        values |= {name: tuple(values[name]) for name in REPEATED}
+        return BatchArguments(**values)
     values["paths"] = tuple(values.get("paths", ()))
     if command == "trace":
         return TraceArguments(**values)
@@ -179,6 +185,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_ask(ask)
+    add_batch(commands)
     doctor = commands.add_parser(
         "doctor",
         help="show what this machine can enforce, proven by attempting what is forbidden",

@@ -163,7 +163,7 @@ def _run(
         event_listener=Progress(output) if output.shows_progress else None,
         trace_path=arguments.trace,
         redact_content=arguments.redact_content,
-        cache_dir=_cache_directory(resources),
+        cache_dir=cache_directory(resources),
     )
     try:
         return rlm.run_result(task.question, task.context, resume=task.resume)
@@ -182,7 +182,7 @@ def _limited(policy: Policy, arguments: AskArguments) -> Policy:
     return replace(policy, **{name: value for name, value in given.items() if value is not None})
 
 
-def _cache_directory(resources: ExitStack) -> Path:
+def cache_directory(resources: ExitStack) -> Path:
     """Where replies are kept for the next time; where nothing can be kept, a place for now."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     directory = Path(base).expanduser() / "rlm-sandbox"

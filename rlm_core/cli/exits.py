@@ -16,4 +16,5 @@ class Exit(IntEnum):
     LIMIT = 5  # the run was stopped before the model gave its final answer
     ISOLATION = 6  # this host cannot isolate code, or cannot run it
     DIFFERENT = 7  # a replay did not come out as it was recorded
+    OUTPUT = 8  # results cannot be written: the disk is full
     INTERRUPTED = 130  # Ctrl-C: 128 + SIGINT, as shells have it

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rlm_core.adapters.openai_compat import base_url_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rlm_core.cli.arguments import AskArguments
 
 OFFLINE = "offline"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -19,6 +18,25 @@ _YES = frozenset({"1", "true", "yes", "on"})
 
 class UsageError(Exception):
     """Flags or environment that cannot work together; the message says what to do."""
+
+
+class ModelFlags(Protocol):
+    """The flags by which every command names its model; None where one was not given."""
+
+    @property
+    def model(self) -> str | None:
+        """--model."""
+        ...
+
+    @property
+    def sub_model(self) -> str | None:
+        """--sub-model."""
+        ...
+
+    @property
+    def base_url(self) -> str | None:
+        """--base-url."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +65,7 @@ class Settings:
     show_trajectory: bool
 
     @classmethod
-    def gather(cls, arguments: AskArguments, environment: Mapping[str, str]) -> Settings:
+    def gather(cls, arguments: ModelFlags, environment: Mapping[str, str]) -> Settings:
         """The settings of a command. Raises UsageError."""
         return cls(
             model=_model(arguments, environment),
@@ -57,7 +75,7 @@ class Settings:
         )
 
 
-def _model(arguments: AskArguments, environment: Mapping[str, str]) -> OfflineModel | ServedModel:
+def _model(arguments: ModelFlags, environment: Mapping[str, str]) -> OfflineModel | ServedModel:
     name = arguments.model or environment.get("LLM_MODEL") or None
     if name == OFFLINE:
         return OfflineModel(chosen=True)
