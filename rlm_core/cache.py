@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import sys
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 FILE_NAME = "replies.sqlite3"
+_LOG_PAGES = 256
+"""Pages of 4 KiB of the write-ahead log, above which it is written back: whoever opens reads it."""
 _SCHEMA = """
 create table if not exists replies (
     key text primary key, text text not null, usage text not null
@@ -51,13 +55,15 @@ class FileCache:
     """Replies by key, in the directory `root` (made with the first reply). Thread-safe.
 
     Several processes may share a directory; a reply is there whole or not at all. A file that is
-    no cache raises sqlite3.DatabaseError with the first use.
+    no cache raises sqlite3.DatabaseError with the first use. It is closed when it goes away, at the
+    latest.
     """
 
     def __init__(self, root: Path | str = ".rlm_cache") -> None:
         self.root = Path(root)
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize | None = None
 
     @property
     def path(self) -> Path:
@@ -89,9 +95,9 @@ class FileCache:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            if self._closing is not None:
+                self._closing()
+            self._connection = None
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +114,7 @@ class FileCache:
         if self._connection is None:
             self.root.mkdir(parents=True, exist_ok=True)
             self._connection = _opened(self.path)
+            self._closing = weakref.finalize(self, self._connection.close)
         return self._connection
 
 
@@ -118,6 +125,11 @@ def _opened(path: Path) -> sqlite3.Connection:
         # the last replies, never the file.
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = normal")
+        connection.execute(f"pragma wal_autocheckpoint = {_LOG_PAGES}")
+        if sys.version_info >= (3, 12):
+            # The log stays beside the file: to write it back waits for the disk, for which there is
+            # no need each time that a run ends.
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)  # noqa: FBT003
         connection.execute(_SCHEMA)
     except BaseException:
         connection.close()

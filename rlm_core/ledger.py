@@ -111,14 +111,21 @@ class Ledger:
     def settle(self, held: Reservation, usage: Usage, model: str | None) -> None:
         """Record what a call really used, even where that is more than was left."""
         cost = self.policy.price_of(model).of(usage.prompt_tokens, usage.completion_tokens)
+        charge = held.charge
         with self._lock:
-            self._drop(held.charge, subcall=held.subcall)
-            self._use(Charge(usage.total_tokens, cost), subcall=held.subcall)
-            self._used = replace(
-                self._used,
-                prompt_tokens=self._used.prompt_tokens + usage.prompt_tokens,
-                completion_tokens=self._used.completion_tokens + usage.completion_tokens,
+            used = self._used
+            self._used = Used(
+                steps=used.steps,
+                subcalls=used.subcalls,
+                tokens=used.tokens + usage.total_tokens,
+                subcall_tokens=used.subcall_tokens + usage.total_tokens * held.subcall,
+                prompt_tokens=used.prompt_tokens + usage.prompt_tokens,
+                completion_tokens=used.completion_tokens + usage.completion_tokens,
+                cost=used.cost + cost,
+                held=Charge(used.held.tokens - charge.tokens, used.held.cost - charge.cost),
+                held_for_subcalls=used.held_for_subcalls - charge.tokens * held.subcall,
             )
+            self._lock.notify_all()
 
     def give_back(self, held: Reservation) -> None:
         """Release what was held for a call that failed; its subcall stays counted."""

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import Usage, identity_of
@@ -48,6 +49,11 @@ class Request:
     group: str | None = None
     index: int | None = None
     total: int | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the prompt, which may be long: it stands for it in keys."""
+        return _digest(self.prompt)
 
 
 @dataclass(frozen=True)
@@ -239,7 +245,7 @@ class Subcalls:
             system_prompt=tree.sub_system_prompt(recursive=recursive),
             max_tokens=request.max_tokens,
             mode="recursive" if recursive else "simple",
-            text=request.prompt,
+            text=request.digest,
         )
         asked = _request_key(request, tree.sub_system_prompt(recursive=recursive))
         cached = self._cached(adapter, key, asked)
@@ -348,7 +354,7 @@ class Subcalls:
             kind="recursive_subcall" if recursive else "subcall",
             depth=request.depth,
             prompt_summary=cut(request.prompt, self._tree.config.trace.prompt_chars),
-            input_hash=_digest(request.prompt),
+            input_hash=request.digest,
             cache_key=key,
             parallel_group_id=request.group,
             parallel_index=request.index,
@@ -390,7 +396,7 @@ def _whole(value: object, default: int, name: str) -> int:
 
 def _request_key(request: Request, system_prompt: str) -> str:
     """What a recorded reply is found by: what was asked, whoever answers, in however many words."""
-    return _digest(json.dumps([request.model, system_prompt, request.prompt]))
+    return _digest(json.dumps([request.model, system_prompt, request.digest]))
 
 
 def _episode_name(asked: str) -> str:

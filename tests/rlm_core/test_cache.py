@@ -77,3 +77,18 @@ def test_parts_of_a_key_cannot_run_into_each_other() -> None:
     one = cache_key(**{**PARTS, "system_prompt": "ab", "text": "c"})  # ty: ignore[invalid-argument-type]
     two = cache_key(**{**PARTS, "system_prompt": "a", "text": "bc"})  # ty: ignore[invalid-argument-type]
     assert one != two
+
+
+def test_a_cache_that_goes_away_gives_its_file_back(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path)
+    cache.set("k", RECORD)
+    assert files_open_below(tmp_path)
+    del cache
+    assert not files_open_below(tmp_path)
+
+
+def files_open_below(directory: Path) -> list[str]:
+    links = (link for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return [
+        str(link.readlink()) for link in links if str(link.readlink()).startswith(f"{directory}/")
+    ]
