@@ -15,5 +15,6 @@ def test_the_codes_are_those_that_scripts_rely_on() -> None:
         "LIMIT": 5,
         "ISOLATION": 6,
         "DIFFERENT": 7,
+        "OUTPUT": 8,
         "INTERRUPTED": 130,
     }
