@@ -51,6 +51,7 @@ def _run(arguments: Arguments, output: Output) -> int:
         AuditArguments,
         BatchArguments,
         DoctorArguments,
+        ServeArguments,
         TraceArguments,
     )
 
@@ -63,6 +64,10 @@ def _run(arguments: Arguments, output: Output) -> int:
             from rlm_core.cli.batch import batch
 
             return batch(arguments, os.environ, output)
+        case ServeArguments():
+            from rlm_core.cli.serve import serve
+
+            return serve(arguments, os.environ, output)
         case DoctorArguments():
             from rlm_core.cli.doctor import doctor
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlm_core.cli.batch_arguments import REPEATED, BatchArguments, add_batch
+from rlm_core.cli.serve_arguments import ServeArguments, add_serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ examples:
   rlm ask --trace run.jsonl "What changed?" notes/; rlm trace replay run.jsonl
   rlm ask --model llama3.1 --base-url http://localhost:11434/v1 "What changed?" notes/
   rlm batch -i tasks.jsonl -o results.jsonl --concurrency 32
+  rlm serve --model llama3.1 --base-url http://localhost:11434/v1 --port 8000
   rlm ask --json "How many orders failed?" orders.log | jq .answer
 
 Run `rlm ask --help` for all flags, the environment and the exit codes.
@@ -130,7 +132,14 @@ class TraceArguments:
     quiet: bool = False
 
 
-Arguments = AskArguments | BatchArguments | DoctorArguments | AuditArguments | TraceArguments
+Arguments = (
+    AskArguments
+    | BatchArguments
+    | ServeArguments
+    | DoctorArguments
+    | AuditArguments
+    | TraceArguments
+)
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -150,6 +159,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     if command == "batch":
         values |= {name: tuple(values[name]) for name in REPEATED}
         return BatchArguments(**values)
+    if command == "serve":
+        values["allow_host"] = tuple(values["allow_host"])
+        return ServeArguments(**values)
     values["paths"] = tuple(values.get("paths", ()))
     if command == "trace":
         return TraceArguments(**values)
@@ -186,6 +198,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_ask(ask)
     add_batch(commands)
+    add_serve(commands)
     doctor = commands.add_parser(
         "doctor",
         help="show what this machine can enforce, proven by attempting what is forbidden",
