@@ -63,7 +63,7 @@ class FileCache:
         self.root = Path(root)
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._closing: weakref.finalize | None = None
+        self._closing: weakref.finalize[..., FileCache] | None = None
 
     @property
     def path(self) -> Path:
