@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 
 from rlm_sandbox.host.zygote import NURSERY
+from tests.processes import children, descendants, newest
 
-LASTING_THREADS = frozenset({"rlm-watch"})  # one for the whole process, asleep when nothing runs
-GRACE_SECONDS = 5.0  # what is ending may take this long to be gone
+LASTING_THREADS = frozenset({"rlm-watch", "rlm-undertaker"})  # asleep when nothing runs or ends
+GRACE_SECONDS = 20.0  # what is ending may take this long to be gone
 
 
 @dataclass(frozen=True)
@@ -27,22 +28,25 @@ class Census:
     threads: frozenset[threading.Thread]
     descriptors: Counter[str]
     files: frozenset[str]
+    newest: int
+    """The process of this machine that was born last, when the count began."""
 
     @classmethod
-    def take(cls) -> Census:
-        """Count now. The zygote and the watch thread belong to the process and are left out."""
-        own = set(NURSERY.pids())
+    def take(cls, before: Census | None = None) -> Census:
+        """Count now. The zygote and the watch thread belong to the process and are left out.
+
+        Where nothing was born on this machine since `before`, there is nothing new to be found:
+        most tests start no process, and a look at all of them is dear.
+        """
+        born = newest()
         return cls(
-            frozenset(
-                child.pid
-                for child in psutil.Process().children(recursive=True)
-                if child.pid not in own
-            ),
+            before.processes if before is not None and before.newest == born else _processes(),
             frozenset(
                 thread for thread in threading.enumerate() if thread.name not in LASTING_THREADS
             ),
             _descriptors(),
             frozenset(entry.name for entry in Path(tempfile.gettempdir()).iterdir()),
+            born,
         )
 
     def leaked_since(self, before: Census) -> list[str]:
@@ -61,12 +65,31 @@ class Census:
 def settle(before: Census) -> tuple[Census, list[str]]:
     """The census once nothing is left over, or after the grace, and what is left over then."""
     deadline = time.monotonic() + GRACE_SECONDS
-    now = Census.take()
+    now = Census.take(before)
+    pause = 0.01
     while (leaked := now.leaked_since(before)) and time.monotonic() < deadline:
         gc.collect()
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)  # a collection is dear, and what is ending may need this core
         now = Census.take()
     return now, leaked
+
+
+def _processes() -> frozenset[int]:
+    return frozenset(descendants(os.getpid()) - standing())
+
+
+def standing() -> set[int]:
+    """The processes that are there for good: the zygotes, and the cradle of each."""
+    zygotes = set(NURSERY.pids())
+    return zygotes | {pid for pid in children(zygotes) if _name(pid) == "rlm-cradle"}
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it is gone by now
+        return ""
 
 
 def _descriptors() -> Counter[str]:

@@ -13,6 +13,7 @@ import pytest
 from rlm_sandbox import Sandbox
 from rlm_sandbox.host.zygote import NURSERY
 from tests.census import GRACE_SECONDS, Census, settle
+from tests.processes import outliving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def _zygote(_own_temporary_directory: None) -> Iterator[None]:
     yield
     below = psutil.Process().children(recursive=True)
     NURSERY.close()
-    left = psutil.wait_procs(below, timeout=GRACE_SECONDS)[1]
+    left = outliving(below, GRACE_SECONDS)
     if left:
         names = ", ".join(str(process.pid) for process in left)
         pytest.fail(f"the zygote is gone and left processes behind: {names}", pytrace=False)

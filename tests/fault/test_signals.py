@@ -11,9 +11,10 @@ import time
 import psutil
 import pytest
 
+from tests.processes import outliving
 from tests.rlm_sandbox import program
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 PHASES = {
     "starting and closing": "while True: Sandbox().close()",
@@ -78,8 +79,7 @@ def struck(phase: str, number: signal.Signals, *, leaves: bool) -> str:
         finally:
             process.kill()
     assert "Traceback" not in err, err
-    _, alive = psutil.wait_procs(had, timeout=PATIENCE)
-    assert [each.cmdline() for each in alive] == []
+    assert [each.cmdline() for each in outliving(had, PATIENCE)] == []
     return out
 
 

@@ -18,7 +18,7 @@ from rlm_sandbox.protocol import (
     encode,
 )
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class FakeProcess(SessionProcess):

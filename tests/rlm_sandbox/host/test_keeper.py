@@ -19,6 +19,7 @@ from rlm_sandbox import (
     State,
 )
 from rlm_sandbox.host.link import Link
+from tests.processes import outliving
 from tests.rlm_sandbox.promises.running import PATIENCE, printed
 
 DIES = "import os\nos._exit(1)"
@@ -34,7 +35,7 @@ def kill_session(box: Sandbox) -> None:
     """Kill the session process from outside and wait until it is gone."""
     process = psutil.Process(link_of(box).process.pid)
     process.kill()
-    psutil.wait_procs([process], timeout=PATIENCE)
+    assert outliving([process], PATIENCE) == []
 
 
 def test_a_session_killed_between_steps_is_restored_with_the_last_step(free_box: Sandbox) -> None:

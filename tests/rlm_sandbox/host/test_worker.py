@@ -15,6 +15,7 @@ from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.host.zygote import Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Spawn, WorkerLimits
+from tests.processes import outliving
 from tests.rlm_sandbox.host.fake_worker import PATIENCE
 
 
@@ -73,9 +74,7 @@ def test_a_worker_that_is_released_has_no_process_left() -> None:
     assert init is not None
     fresh.first.close()
     fresh.release()
-    psutil.wait_procs([session, init], timeout=10)
-    assert not session.is_running()
-    assert not init.is_running()
+    assert outliving([session, init], PATIENCE) == []
 
 
 def test_a_worker_that_is_shared_lives_until_the_last_one_releases_it() -> None:
@@ -86,8 +85,7 @@ def test_a_worker_that_is_shared_lives_until_the_last_one_releases_it() -> None:
     assert session.is_running()
     fresh.first.close()
     fresh.release()
-    psutil.wait_procs([session], timeout=10)
-    assert not session.is_running()
+    assert outliving([session], PATIENCE) == []
 
 
 TAKEN_OVER = """

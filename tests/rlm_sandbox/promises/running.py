@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rlm_sandbox import Outcome, Sandbox
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which something that should happen is said not to happen."""
 
 

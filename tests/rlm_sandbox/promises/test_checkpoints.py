@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from rlm_sandbox import CheckpointUnavailable, Limits, Outcome, Sandbox, SandboxClosed, State
+from tests.processes import outliving
 from tests.rlm_sandbox import program
-from tests.rlm_sandbox.promises.running import printed
+from tests.rlm_sandbox.promises.running import PATIENCE, printed
 
 DIES = "import os\nos._exit(1)"
 
@@ -136,14 +137,15 @@ def test_tmp_offsets_and_threads_are_not_in_a_checkpoint(roomy: Sandbox) -> None
 
 
 def test_closing_the_sandbox_frees_its_checkpoints(roomy: Sandbox) -> None:
-    before = len(psutil.Process().children(recursive=True))
+    me = psutil.Process()
+    before = set(me.children(recursive=True))
     with Sandbox() as other:
         other.exec("x = 1")
         saved = [other.checkpoint() for _ in range(4)]
-        assert len(psutil.Process().children(recursive=True)) >= before + 6
+        added = set(me.children(recursive=True)) - before
+        assert len(added) >= 6
     gc.collect()
-    psutil.wait_procs(psutil.Process().children(recursive=True), timeout=0.1)
-    assert len(psutil.Process().children(recursive=True)) == before
+    assert outliving(added, PATIENCE) == []
     with pytest.raises(SandboxClosed):
         other.restore(saved[0])
 

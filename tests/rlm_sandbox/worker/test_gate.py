@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from rlm_sandbox import Limits, Outcome, Sandbox, State
+from tests.processes import outliving
 from tests.rlm_sandbox.promises.running import PATIENCE, printed
 
 DIES = "import os\nos._exit(1)"
@@ -103,7 +104,7 @@ def test_a_checkpoint_that_was_killed_from_outside_is_not_waited_for(free_box: S
     settled(free_box)
     (checkpoint,) = checkpoints_of(free_box)
     checkpoint.kill()
-    psutil.wait_procs([checkpoint], timeout=PATIENCE)
+    assert outliving([checkpoint], PATIENCE) == []
     started = time.monotonic()
     result = free_box.exec(DIES)
     assert (result.outcome, result.state) == (Outcome.EXITED, State.LOST)

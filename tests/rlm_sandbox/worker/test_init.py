@@ -6,6 +6,8 @@ import psutil
 import pytest
 
 from rlm_sandbox import Outcome, Sandbox
+from tests.processes import outliving
+from tests.rlm_sandbox.promises.running import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,7 @@ def test_the_session_process_is_a_child_of_its_init_and_both_end_with_the_sandbo
         session = psutil.Process(link.process.pid)
         init = session.parent()
         assert init is not None
-    psutil.wait_procs([session, init], timeout=10)
-    assert not session.is_running()
-    assert not init.is_running()
+    assert outliving([session, init], PATIENCE) == []
 
 
 def test_the_session_ends_when_its_init_is_killed(box: Sandbox) -> None:
@@ -44,7 +44,6 @@ def test_the_session_ends_when_its_init_is_killed(box: Sandbox) -> None:
     init = session.parent()
     assert init is not None
     init.kill()
-    psutil.wait_procs([session], timeout=10)
-    assert not session.is_running()
+    assert outliving([session], PATIENCE) == []
     assert box.exec("1").outcome is not Outcome.OK
     assert box.exec("print('new')").stdout == "new\n"

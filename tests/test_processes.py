@@ -1,0 +1,60 @@
+"""What the other tests know of processes is so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+
+from tests.processes import children, descendants, newest, outliving
+
+PATIENCE = 60.0
+
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin)
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def waiting(source: str = "input()") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_children_and_their_children_are_descendants() -> None:
+    with waiting(PARENT) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert {parent.pid, child} <= descendants(os.getpid())
+        assert descendants(parent.pid) == children([parent.pid]) == {child}
+        assert child not in children([os.getpid()])
+        parent.communicate("\n", timeout=PATIENCE)
+    assert descendants(os.getpid()).isdisjoint({parent.pid, child})
+
+
+def test_the_newest_process_is_another_when_one_was_born() -> None:
+    before = newest()
+    with waiting() as process:
+        assert newest() != before
+        process.communicate("\n", timeout=PATIENCE)
+
+
+def test_a_process_that_runs_on_is_told() -> None:
+    with waiting() as process:
+        running = psutil.Process(process.pid)
+        assert outliving([running], 0.0) == [running]
+        process.communicate("\n", timeout=PATIENCE)
+    assert outliving([running], 0.0) == []
+
+
+def test_a_process_that_has_ended_is_not_waited_for_until_its_parent_knows() -> None:
+    with waiting() as process:
+        ended = psutil.Process(process.pid)
+        process.kill()
+        assert outliving([ended], PATIENCE) == []
+        assert ended.status() == psutil.STATUS_ZOMBIE
