@@ -107,7 +107,8 @@ def read_line(line: bytes) -> Written | None:
 
 def may_be_torn(rest: bytes) -> bool:
     """True where a line that has no end may be ours, or what a lost power supply left of it."""
-    return rest.startswith(HEAD) or HEAD.startswith(rest) or not rest.strip(b"\0")
+    written = rest.rstrip(b"\0")
+    return written.startswith(HEAD) or HEAD.startswith(written)
 
 
 def _error(error: TaskError) -> dict[str, object]:
