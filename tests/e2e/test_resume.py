@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from tests.rlm_core.adapters.chat_server import ChatServer, Hang, chat
-from tests.rlm_core.cli.test_ask import QUESTION, environment, home, rlm
+from tests.rlm_core.cli.command import COMMAND, QUESTION, environment, home, rlm
 
 __all__ = ["home"]
 CELL = "```python\nfound = llm_batch(['first', 'second'])\nprint(found)\n```"
@@ -26,7 +25,7 @@ def test_a_killed_run_goes_on_where_it_was(home: Path) -> None:
     trace = home / "run.jsonl"
     with ChatServer(chat(CELL), chat("one"), Hang()) as server:
         named = ["--model", "m", "--base-url", server.base_url, "--trace", str(trace)]
-        command = [sys.executable, "-m", "rlm_core.cli", "ask", *named, QUESTION, "vault.txt"]
+        command = [*COMMAND, "ask", *named, QUESTION, "vault.txt"]
         with subprocess.Popen(command, cwd=home, env=environment(home)) as asking:
             deadline = time.monotonic() + 60
             while records(trace).count("reply") < 2 and time.monotonic() < deadline:

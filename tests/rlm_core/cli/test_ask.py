@@ -1,4 +1,4 @@
-"""`rlm ask` from the outside: real processes, real files, a real server, every exit code."""
+"""`rlm ask` from the outside: real files, a real server, every exit code."""
 
 from __future__ import annotations
 
@@ -14,70 +14,32 @@ from pathlib import Path
 import psutil
 import pytest
 
-import rlm_core
 from rlm_core.cli import Exit, main
 from rlm_sandbox.errors import IsolationUnavailable
+from tests.processes import outliving
 from tests.rlm_core.adapters.chat_server import ChatServer, Hang, Reply, chat, json_reply
 from tests.rlm_core.adapters.providers import anthropic_message
+from tests.rlm_core.cli.command import (
+    COMMAND,
+    FACT,
+    KEY,
+    QUESTION,
+    asked_server,
+    environment,
+    home,
+    piped,
+    rlm,
+    rlm_process,
+)
 
-KEY = "sk-test-0123456789abcdef"
-QUESTION = "What is the access code of the vault?"
-FACT = "The access code of the vault is 7319.\n"
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A directory with a text, in which commands are run."""
-    (tmp_path / "vault.txt").write_text("The harbour opens at dawn.\n" + FACT)
-    return tmp_path
-
-
-def environment(home: Path, **more: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("LLM_", "OPENAI_")) and name.lower() not in PROXIES
-    }
-    packages = Path(rlm_core.__file__).parents[1]
-    return kept | {"PYTHONPATH": f"{packages}", "XDG_CACHE_HOME": f"{home}/.cache"} | more
-
-
-def rlm(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return piped(home, b"", *arguments, **more)
-
-
-def piped(
-    home: Path, stdin: bytes, *arguments: str, **more: str
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "rlm_core.cli", *arguments],
-        input=stdin,
-        capture_output=True,
-        cwd=home,
-        env=environment(home, **more),
-        check=False,
-        timeout=60,
-    )
-    shown = subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
-    assert "Traceback" not in shown.stderr
-    assert KEY not in shown.stdout + shown.stderr
-    return shown
-
-
-def asked_server(
-    home: Path, server: ChatServer, *flags: str, **more: str
-) -> subprocess.CompletedProcess[str]:
-    named = ("--model", "m", "--base-url", server.base_url)
-    return rlm(home, "ask", *named, *flags, QUESTION, "vault.txt", LLM_API_KEY=KEY, **more)
+__all__ = ["home"]
+PATIENCE = 60.0
 
 
 def test_the_answer_alone_goes_to_standard_output_and_honesty_to_standard_error(
     home: Path,
 ) -> None:
-    done = rlm(home, "ask", QUESTION, "vault.txt")
+    done = rlm_process(home, "ask", QUESTION, "vault.txt")
     assert done.stdout == "7319\n(found in vault.txt, line 2)\n"
     assert done.returncode == Exit.ANSWERED
     assert "offline keyword model answered" in done.stderr
@@ -212,6 +174,11 @@ def test_a_key_that_cannot_be_sent_is_2_and_not_shown(home: Path) -> None:
     assert "how it was copied" in done.stderr
 
 
+def test_a_pipe_is_read_by_a_process_of_its_own(home: Path) -> None:
+    done = rlm_process(home, "ask", "--quiet", QUESTION, stdin=FACT.encode())
+    assert (done.stdout, done.stderr) == ("7319\n(found in standard input, line 1)\n", "")
+
+
 def test_text_that_cannot_be_read_is_3_with_one_line(home: Path) -> None:
     (home / "binary").write_bytes(b"\x7fELF\x00\x00")
     (home / "latin").write_bytes("caf\u00e9".encode("latin-1"))
@@ -230,7 +197,7 @@ def test_text_that_cannot_be_read_is_3_with_one_line(home: Path) -> None:
         assert path in done.stderr
         assert hint in done.stderr
     assert piped(home, b"\xff\xfe", "ask", QUESTION).returncode == Exit.INPUT
-    assert piped(home, b"", "ask", QUESTION).returncode == Exit.INPUT
+    assert rlm(home, "ask", QUESTION).returncode == Exit.INPUT
 
 
 @pytest.mark.parametrize(
@@ -274,7 +241,7 @@ def test_a_time_limit_ends_a_call_in_flight(home: Path) -> None:
             assert (done.returncode, done.stdout) == (Exit.LIMIT, "")
             assert "--timeout" in done.stderr
             if server.requests:
-                assert server.client_gone.wait(10)
+                assert server.client_gone.wait(PATIENCE)
                 return
     pytest.fail("no call was made in 30 seconds")
 
@@ -311,7 +278,7 @@ def test_ctrl_c_is_130_and_ends_the_call_in_flight(home: Path) -> None:
     with ChatServer(Hang()) as server:
         named = ["--model", "m", "--base-url", server.base_url]
         with subprocess.Popen(
-            [sys.executable, "-m", "rlm_core.cli", "ask", *named, QUESTION, "vault.txt"],
+            [*COMMAND, "ask", *named, QUESTION, "vault.txt"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -321,8 +288,8 @@ def test_ctrl_c_is_130_and_ends_the_call_in_flight(home: Path) -> None:
             while not server.requests:
                 threading.Event().wait(0.02)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
-        assert server.client_gone.wait(10)
+            out, err = process.communicate(timeout=PATIENCE)
+        assert server.client_gone.wait(PATIENCE)
     assert (process.returncode, out, err) == (Exit.INTERRUPTED, "", "rlm: interrupted\n")
 
 
@@ -330,7 +297,7 @@ def test_ctrl_c_ends_running_code_too(home: Path) -> None:
     with ChatServer(chat("llm_query('started')\nwhile True: pass"), chat("")) as server:
         named = ["--model", "m", "--base-url", server.base_url]
         with subprocess.Popen(
-            [sys.executable, "-m", "rlm_core.cli", "ask", *named, QUESTION, "vault.txt"],
+            [*COMMAND, "ask", *named, QUESTION, "vault.txt"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -341,10 +308,10 @@ def test_ctrl_c_ends_running_code_too(home: Path) -> None:
                 threading.Event().wait(0.02)
             workers = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (Exit.INTERRUPTED, "", "rlm: interrupted\n")
     assert workers
-    assert psutil.wait_procs(workers, timeout=10)[1] == []
+    assert outliving(workers, PATIENCE) == []
 
 
 def test_a_closed_standard_output_is_no_error(home: Path) -> None:
@@ -379,7 +346,7 @@ def test_on_a_terminal_there_is_progress_and_a_summary(home: Path) -> None:
     master, slave = pty.openpty()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "rlm_core.cli", "ask", QUESTION, "vault.txt"],
+            [*COMMAND, "ask", QUESTION, "vault.txt"],
             stdout=subprocess.PIPE,
             stderr=slave,
             stdin=subprocess.DEVNULL,

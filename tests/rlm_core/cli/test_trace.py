@@ -9,7 +9,7 @@ import pytest
 
 from rlm_core.cli import Exit
 from tests.rlm_core.adapters.chat_server import ChatServer, chat
-from tests.rlm_core.cli.test_ask import KEY, QUESTION, asked_server, home, rlm
+from tests.rlm_core.cli.command import KEY, QUESTION, asked_server, home, rlm
 
 __all__ = ["home"]
 STEP = "```python\nfound = llm_query('look: ' + P)\nprint(found)\n```"
