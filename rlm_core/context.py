@@ -187,6 +187,8 @@ class Context:
         if max_matches <= 0 or pattern == "":
             return []
         if flags is None:
+            if case_sensitive and not regex:
+                return _occurrences(self.text, pattern, max_matches)
             flags = 0 if case_sensitive else re.IGNORECASE
         else:
             regex = True
@@ -252,6 +254,17 @@ class Context:
         if self.context_type == "document_list" and len(self.documents) > 1:
             facts["document_lengths"] = self.document_lengths()
         return facts
+
+
+def _occurrences(text: str, pattern: str, most: int) -> list[tuple[int, int, str]]:
+    """The first places of a text, as `re` finds them, which takes several times as long."""
+    found: list[tuple[int, int, str]] = []
+    start = text.find(pattern)
+    while start >= 0 and len(found) < most:
+        end = start + len(pattern)
+        found.append((start, end, pattern))
+        start = text.find(pattern, end)
+    return found
 
 
 def _evenly_joined(text: str, documents: Sequence[str]) -> list[int] | None:

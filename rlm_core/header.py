@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rlm_core.models import Models
 
 _NOT_KEPT = {"output"}
+_DIGEST = "_sha256"  # of its text, which a context remembers
 
 
 def header_of(
@@ -73,16 +74,25 @@ def header_of(
 
 def facts_of_context(context: Context) -> dict[str, object]:
     """What tells one context from another, and where it was read."""
-    digest = hashlib.sha256()
-    for start in range(0, len(context.text), 1 << 24):  # in pieces: not twice in memory at once
-        digest.update(context.text[start : start + (1 << 24)].encode(errors="surrogatepass"))
     return {
         "characters": len(context.text),
-        "sha256": digest.hexdigest(),
+        "sha256": _digest_of_context(context),
         "type": context.context_type,
         "documents": context.num_documents(),
         "paths": list(context.paths),
     }
+
+
+def _digest_of_context(context: Context) -> str:
+    """Computed once a context: a gigabyte takes most of a second."""
+    known: str | None = vars(context).get(_DIGEST)
+    if known is not None:
+        return known
+    digest = hashlib.sha256()
+    for start in range(0, len(context.text), 1 << 24):  # in pieces: not twice in memory at once
+        digest.update(context.text[start : start + (1 << 24)].encode(errors="surrogatepass"))
+    vars(context)[_DIGEST] = digest.hexdigest()
+    return digest.hexdigest()
 
 
 def config_of(header: Mapping[str, object], tools: Iterable[Tool] = ()) -> Config:

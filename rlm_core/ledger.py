@@ -38,7 +38,9 @@ class Ledger:
         self.policy = policy
         self._clock = clock
         self._started = clock()
-        self._lock = threading.Condition()  # notified when something held becomes free
+        self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)  # something held has become free
+        self._waiting = 0
         self._used = Used()
 
     def used(self) -> Used:
@@ -104,7 +106,7 @@ class Ledger:
         with self._lock:
             while not self._fits(wanted):
                 stopped()
-                self._lock.wait(WAIT_SECONDS)
+                self._wait()
             self._take_subcall(depth, deepest)
             return self._hold(wanted, subcall=True)
 
@@ -125,7 +127,7 @@ class Ledger:
                 held=Charge(used.held.tokens - charge.tokens, used.held.cost - charge.cost),
                 held_for_subcalls=used.held_for_subcalls - charge.tokens * held.subcall,
             )
-            self._lock.notify_all()
+            self._tell_those_who_wait()
 
     def give_back(self, held: Reservation) -> None:
         """Release what was held for a call that failed; its subcall stays counted."""
@@ -196,6 +198,17 @@ class Ledger:
             return False
         return True
 
+    def _wait(self) -> None:
+        self._waiting += 1
+        try:
+            self._freed.wait(WAIT_SECONDS)
+        finally:
+            self._waiting -= 1
+
+    def _tell_those_who_wait(self) -> None:
+        if self._waiting:
+            self._freed.notify_all()
+
     def _settled(self) -> Used:
         """What is used, as if nothing were held."""
         return replace(self._used, held=Charge(), held_for_subcalls=0)
@@ -223,7 +236,7 @@ class Ledger:
             held=Charge(held.tokens + tokens, held.cost + cost),
             held_for_subcalls=self._used.held_for_subcalls + (tokens if subcall else 0),
         )
-        self._lock.notify_all()
+        self._tell_those_who_wait()
 
     def _use(self, charge: Charge, *, subcall: bool) -> None:
         self._used = replace(

@@ -40,6 +40,7 @@ class Playback:
         self._lock = threading.Lock()
         self._gone_astray: set[str] = set()
         self._live = live
+        self._nothing = live and not self._left
         self.differences: list[Difference] = []
 
     def of_episode(self, episode: str, number: int, asked: str) -> RecordedReply | None:
@@ -48,6 +49,8 @@ class Playback:
         In a replay it is given even if other messages were sent then, which is a difference; a
         run that is continued goes on live from there.
         """
+        if self._nothing:
+            return None
         key = episode_key(episode, number)
         with self._lock:
             found = self._head(key)
@@ -62,6 +65,8 @@ class Playback:
 
     def of_call(self, key: str, *, cached: bool) -> RecordedReply | None:
         """The reply to a sub-model's call, if it was given (or not) by the cache then as well."""
+        if self._nothing:
+            return None
         with self._lock:
             found = self._head(key)
             if found is not None and found.cached == cached:
@@ -73,6 +78,8 @@ class Playback:
 
     def knows(self, key: str) -> bool:
         """Whether the next reply to this call is recorded."""
+        if self._nothing:
+            return False
         with self._lock:
             return self._head(key) is not None
 

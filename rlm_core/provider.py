@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
     from rlm_core.calls import CancelScope
 
@@ -36,17 +35,24 @@ class ProviderGate:
         self._inside = 0
         self._next = clock()
 
-    @contextmanager
-    def passing(self, scope: CancelScope) -> Generator[None]:
+    def passing(self, scope: CancelScope) -> Passing:
         """Wait for a turn, and hold it. Raises RunCancelled when the run is stopped meanwhile."""
+        return Passing(self, scope)
+
+    def enter(self, scope: CancelScope) -> None:
+        """Wait for a turn; it is held until `leave`. Raises RunCancelled, and then holds none."""
         while not self._enter():
             scope.sleep(POLL_SECONDS)
         try:
             scope.sleep(self._turn())
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the turn back."""
+        with self._lock:
+            self._inside -= 1
 
     def _enter(self) -> bool:
         with self._lock:
@@ -67,6 +73,22 @@ class ProviderGate:
             return turn - now
 
 
+class Passing:
+    """Lasts as long as a turn is held."""
+
+    __slots__ = ("_gate", "_scope")
+
+    def __init__(self, gate: ProviderGate, scope: CancelScope) -> None:
+        self._gate = gate
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._gate.enter(self._scope)
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.leave()
+
+
 class Providers:
     """The gates of all models, by model name; "*" stands for every model that is not named.
 
@@ -80,6 +102,9 @@ class Providers:
 
     def gate(self, model: str | None) -> ProviderGate:
         """The gate of a model, the same one each time."""
+        known = self._gates.get(model)
+        if known is not None:
+            return known
         with self._lock:
             if model not in self._gates:
                 fallback = self._limits.get("*", ProviderLimits())

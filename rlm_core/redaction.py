@@ -78,16 +78,16 @@ class Redaction:
         cleaned = {name: self._field(name, value) for name, value in record.items()}
         return cleaned if cleaned == record else cleaned | {"redacted": True}
 
-    def concerns(self, line: str) -> bool:
+    def concerns(self, line: bytes) -> bool:
         """False for a record, in JSON of ASCII alone, from which nothing is to be taken away."""
-        if self.content or any(map(line.__contains__, self._secrets_in_json)):
-            return True
-        return any(map(line.__contains__, _SIGNS))
+        return self.content or any(map(line.__contains__, self._signs))
 
     @cached_property
-    def _secrets_in_json(self) -> tuple[str, ...]:
-        """The secrets as they stand within a text of JSON."""
-        return tuple(json.dumps(secret)[1:-1] for secret in self.secrets)
+    def _signs(self) -> tuple[bytes, ...]:
+        """What stands in every line with a secret: signs of the forms, and secrets in JSON."""
+        in_json = [json.dumps(secret)[1:-1] for secret in self.secrets]
+        signs = (*self.secrets, *in_json, *_SIGNS)  # an encoder need not escape all that it may
+        return tuple(dict.fromkeys(sign.encode(errors="surrogatepass") for sign in signs))
 
     def of_text(self, text: str) -> str:
         """A text without secrets."""

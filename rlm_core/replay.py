@@ -91,11 +91,14 @@ def replay(
     functions = dict.fromkeys(recording.functions(), not_there)
     playback = Playback(recording, live=False)
     question = Question(str(recording.header.get("query")), context, answer_type)
-    with tempfile.TemporaryDirectory(prefix="rlm-replay-") as nowhere:
+    with (
+        tempfile.TemporaryDirectory(prefix="rlm-replay-") as nowhere,
+        FileCache(nowhere) as empty_cache,
+    ):
         equipment = Equipment(
             replace(config, policy=policy, rules=rules, functions=functions),
             _no_models(recording.header),
-            FileCache(nowhere),
+            empty_cache,
             Providers(),
             listener,
             logging.getLogger("rlm_core"),

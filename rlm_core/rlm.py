@@ -49,7 +49,6 @@ class RLM:
         self._models = Models(adapter, options.get("subcall_adapter"), options.get("sub_models"))
         limits = options.get("provider_limits")
         self._providers = limits if isinstance(limits, Providers) else Providers(limits)
-        self._own_cache = options.get("cache") is None
 
     @overload
     def run(self, query: str, context: Context | None = None) -> tuple[str, Trace]: ...
@@ -174,7 +173,6 @@ class RLM:
             self.event_listener,
             self.logger,
             owner=self,
-            closes_cache=self._own_cache,
         )
         return Running(partial(carry_out, equipment, question))
 

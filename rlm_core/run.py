@@ -84,7 +84,6 @@ class Equipment:
     logger: logging.Logger
     owner: object = None
     """What extensions are called with as `rlm`."""
-    closes_cache: bool = True
 
 
 @dataclass(frozen=True)
@@ -144,8 +143,6 @@ def play(
         raise
     finally:
         tree.close()
-        if equipment.closes_cache:
-            equipment.cache.close()
 
 
 def _finished(

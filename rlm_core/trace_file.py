@@ -14,6 +14,8 @@ import json
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from rlm_core.trace import TraceStep
 
 FORMAT = 1
-_encode = json.JSONEncoder().encode  # in ASCII: no reader finds more line ends in it
+_encode = msgspec.json.Encoder().encode
 
 
 class TraceFile:
@@ -45,18 +47,27 @@ class TraceFile:
 
     def record(self, record: dict[str, object]) -> None:
         """Append a record and flush, so that a reader sees it while the run goes on."""
-        line = _encode(record)
+        line = _line_of(record)
         if self._redaction is not None and self._redaction.concerns(line):
-            line = _encode(self._redaction.of_record(record))
+            line = _line_of(self._redaction.of_record(record))
         with self._lock:
             if not self._file.closed:
-                self._file.write(line.encode() + b"\n")
+                self._file.write(line + b"\n")
                 self._file.flush()
 
     def close(self) -> None:
         """Close the file. Idempotent."""
         with self._lock:
             self._file.close()
+
+
+def _line_of(record: dict[str, object]) -> bytes:
+    """JSON in ASCII, so that no reader finds more line ends in it, and without its own."""
+    try:
+        line = _encode(record)
+    except ValueError:  # a lone surrogate
+        return json.dumps(record).encode()
+    return line if line.isascii() else json.dumps(record).encode()
 
 
 def _end_half_a_line(path: Path) -> None:

@@ -54,6 +54,8 @@ class ModelAdapter(Protocol):
     `complete` is called from several threads at once. An adapter may also have
     - `identity` (str: class, endpoint and model, never a key): cached replies are kept apart by it;
     - `cacheable` (bool): False where a reply must not be given again later;
+    - `instant` (bool): True where `complete` never waits: it is called in the thread that asks, and
+      cannot be cancelled;
     - `submit`, which takes what `complete` takes and returns a `concurrent.futures.Future`:
       cancelling the future ends the call in flight.
     """
@@ -79,7 +81,7 @@ def estimate_usage(prompt: str | Sequence[Mapping[str, str]], completion: str) -
 
 def prompt_text(messages: Sequence[Mapping[str, str]]) -> str:
     """All that the model is shown, as one text: the contents joined by newlines."""
-    return "\n".join(message.get("content", "") for message in messages)
+    return "\n".join([message.get("content", "") for message in messages])
 
 
 def identity_of(adapter: object) -> str:

@@ -11,7 +11,6 @@ from rlm_core.adapters.base import ModelResponse, Usage, estimate_usage, prompt_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from concurrent.futures import Future
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,9 @@ class FakeAdapter:
     get its own. With `cacheable` those to sub-model calls are, as a real model's would be.
     """
 
+    instant = True
+    """Looking a reply up takes no time, and so no thread."""
+
     def __init__(
         self,
         *,
@@ -119,25 +121,6 @@ class FakeAdapter:
             self.call_log.append([dict(message) for message in messages])
             text, usage = self._next(prompt)
         return ModelResponse(text, usage or estimate_usage(prompt, text), model_id=self.model)
-
-    def submit(
-        self,
-        messages: list[dict[str, str]],
-        *,
-        max_tokens: int = 512,
-        temperature: float = 0.0,
-    ) -> Future[ModelResponse]:
-        """The reply as a future that is done: looking it up takes no time, and so no thread."""
-        from concurrent.futures import Future
-
-        future: Future[ModelResponse] = Future()
-        try:
-            reply = self.complete(messages, max_tokens=max_tokens, temperature=temperature)
-        except Exception as error:  # noqa: BLE001 - raised again where the result is asked for
-            future.set_exception(error)
-        else:
-            future.set_result(reply)
-        return future
 
     def _next(self, prompt: str) -> tuple[str, Usage | None]:
         for index, rule in enumerate(self._rules):

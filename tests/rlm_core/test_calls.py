@@ -27,6 +27,8 @@ def threads() -> Iterator[CallThreads]:
 class Plain:
     """A model with nothing but `complete`, which does what a test says."""
 
+    instant = False
+
     def __init__(self, act: Callable[[], ModelResponse]) -> None:
         self.act = act
 
@@ -59,6 +61,21 @@ def test_a_model_is_called_and_its_errors_are_raised(threads: CallThreads) -> No
 
     with pytest.raises(LookupError, match="no such model"):
         call_model(Plain(fail), MESSAGES, 5, CancelScope(), threads)
+
+
+def test_a_model_that_never_waits_is_called_where_it_is_asked(threads: CallThreads) -> None:
+    called_in: list[int] = []
+
+    def act() -> ModelResponse:
+        called_in.append(threading.get_ident())
+        return REPLY
+
+    model = Plain(act)
+    call_model(model, MESSAGES, 5, CancelScope(), threads)
+    model.instant = True
+    call_model(model, MESSAGES, 5, CancelScope(), threads)
+    aside, here = called_in
+    assert (aside != threading.get_ident(), here) == (True, threading.get_ident())
 
 
 def test_cancelling_ends_a_call_in_flight_for_good(threads: CallThreads) -> None:

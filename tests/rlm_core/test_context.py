@@ -162,3 +162,10 @@ def test_spans_behave_as_the_documents_themselves() -> None:
     assert deepcopy(spans) == ("one", "two")
     with pytest.raises(IndexError):
         spans[2]
+
+
+@pytest.mark.parametrize("pattern", ["a", "aa", "aba", "zz", "b\u00e9", ".", "\n"])
+def test_plain_text_is_found_where_an_expression_finds_it(pattern: str) -> None:
+    context = Context.from_text("aababaaa.b\u00e9\naaaa" * 3)
+    as_expression = context.find(re.escape(pattern), regex=True, max_matches=5)
+    assert context.find(pattern, max_matches=5) == as_expression

@@ -76,3 +76,10 @@ def test_contexts_are_told_apart_by_digest() -> None:
     assert (facts["characters"], facts["documents"]) == (len(TEXT.text), 2)
     assert facts["sha256"] != facts_of_context(Context.from_text("other"))["sha256"]
     assert facts_of_context(Context.from_text("\ud800"))["characters"] == 1
+
+
+def test_a_context_is_digested_once() -> None:
+    context = Context.from_text("text")
+    first = facts_of_context(context)
+    object.__setattr__(context, "text", "TEXT")
+    assert facts_of_context(context)["sha256"] == first["sha256"]

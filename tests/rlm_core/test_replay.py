@@ -121,7 +121,7 @@ def test_another_text_is_refused(tmp_path: Path) -> None:
 
 def test_another_isolation_is_a_difference(tmp_path: Path) -> None:
     path = record(tmp_path, Scripted("FINAL: y"))
-    path.write_text(re.sub(r'("isolation": )"(full|standard)"', r'\1"other"', path.read_text()))
+    path.write_text(re.sub(r'("isolation":)"(full|standard)"', r'\1"other"', path.read_text()))
     assert [each.where for each in replay(path, TEXT).differences] == ["isolation"]
 
 

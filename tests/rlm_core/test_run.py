@@ -123,9 +123,9 @@ def test_a_recursive_run_goes_on_wherever_it_was_cut_off(
         halving(), cache_dir=tmp_path / "cache", trace_path=path, recursive_subcalls=True
     )
     expected = recorded.run("Q?", TEXT)[0]
-    replies = path.read_text().count('"kind": "reply"')
+    replies = path.read_text().count('"kind":"reply"')
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
-    left = path.read_text().count('"kind": "reply"')
+    left = path.read_text().count('"kind":"reply"')
     model = halving()
     again = RLM(
         model, cache_dir=tmp_path / ("cache" if caching else "other"), recursive_subcalls=True

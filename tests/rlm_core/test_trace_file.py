@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rlm_core.redaction import Redaction
+from rlm_core.redaction import HIDDEN, Redaction
 from rlm_core.trace import Trace, TraceStep
 from rlm_core.trace_file import TraceFile
 
@@ -38,3 +38,26 @@ def test_nothing_is_written_that_must_not_be(tmp_path: Path) -> None:
     file.write(STEP)
     file.close()
     assert "secret!!" not in (tmp_path / "t").read_text()
+
+
+def test_a_line_is_ascii_whatever_was_said(tmp_path: Path) -> None:
+    file = TraceFile(tmp_path / "t")
+    said = "caf\u00e9 \u2028 \ud800 \x7f \n end"
+    file.record({"kind": "reply", "text": said})
+    file.record({"kind": "reply", "text": "plain \x7f"})
+    file.close()
+    raw = (tmp_path / "t").read_bytes()
+    assert raw.isascii()
+    first, second = raw.split(b"\n")[:2]
+    assert json.loads(first)["text"] == said
+    assert json.loads(second)["text"] == "plain \x7f"
+
+
+def test_a_secret_is_found_however_json_writes_it(tmp_path: Path) -> None:
+    secret = 'a"\\\x7f\u00e9\u2028 secret'
+    file = TraceFile(tmp_path / "t", redaction=Redaction((secret, "plain\x7fone")))
+    file.record({"kind": "reply", "text": f"it is {secret}!"})
+    file.record({"kind": "reply", "text": "plain\x7fone"})
+    file.close()
+    texts = [json.loads(line)["text"] for line in (tmp_path / "t").read_text().splitlines()]
+    assert texts == [f"it is {HIDDEN}!", HIDDEN]

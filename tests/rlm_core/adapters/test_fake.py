@@ -100,16 +100,6 @@ def test_models_of_another_name_have_another_identity() -> None:
     assert FakeAdapter(model="a").identity != FakeAdapter(model="b").identity
 
 
-def test_a_submitted_call_is_answered_at_once_and_its_failure_is_in_the_future() -> None:
-    adapter = FakeAdapter(script=["one"])
-    messages = [{"role": "user", "content": "a"}]
-    future = adapter.submit(messages)
-    assert future.done()
-    assert future.result().text == "one"
-    with pytest.raises(RuntimeError, match="used up"):
-        adapter.submit(messages).result(timeout=0)
-
-
 def test_its_replies_are_kept_in_a_cache_only_if_asked_for() -> None:
     assert FakeAdapter().cacheable is False
     assert FakeAdapter(cacheable=True).cacheable is True
