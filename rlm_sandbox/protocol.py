@@ -2,7 +2,7 @@
 
 Conversations, each with messages of its own:
 
-    controller -> zygote      Spawn        start one more worker
+    controller -> zygote      ForZygote    start one more worker, or get ready for one
     zygote     -> controller  FromZygote   the wall is up, or why not
     controller -> init        ForInit      permit a checkpoint, wake it, drop it
     init       -> controller  FromInit     what became of the worker's processes
@@ -57,6 +57,14 @@ class WorkerLimits(Struct, frozen=True):
 # --- controller -> zygote ---------------------------------------------------------------------
 
 
+class Prepare(Struct, frozen=True, tag=True):
+    """Have an init stand ready, in its namespaces, for a worker that is to come: a cradle."""
+
+    tmp_bytes: int
+    group: str | None = None
+    """Its control group, below `Settings.groups`."""
+
+
 class Spawn(Struct, frozen=True, tag=True):
     """Start a worker. Carries two descriptors: its init's control socket and its session socket."""
 
@@ -66,6 +74,14 @@ class Spawn(Struct, frozen=True, tag=True):
     """Modules that the code may import; None leaves it to the kernel."""
     group: str | None = None
     """Its control group, below `Settings.groups`."""
+
+    @property
+    def place(self) -> Prepare:
+        """The cradle that it needs."""
+        return Prepare(self.limits.tmp_bytes, self.group)
+
+
+ForZygote = Prepare | Spawn
 
 
 class Settings(Struct, frozen=True):
@@ -322,4 +338,4 @@ decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 decode_from_init = msgspec.msgpack.Decoder(FromInit).decode
 decode_for_init = msgspec.msgpack.Decoder(ForInit).decode
 decode_from_zygote = msgspec.msgpack.Decoder(FromZygote).decode
-decode_for_zygote = msgspec.msgpack.Decoder(Spawn).decode
+decode_for_zygote = msgspec.msgpack.Decoder(ForZygote).decode

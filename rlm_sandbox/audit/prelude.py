@@ -59,7 +59,7 @@ def read(path):
 def channel():
     """The socket to the controller."""
     for thing in gc.get_objects():
-        if isinstance(thing, socket.socket) and thing.fileno() >= 0:
+        if isinstance(thing, socket.socket) and _is_socket(thing.fileno()):
             return thing
     return socket.socket(fileno=next(n for n in range(3, 64) if _is_socket(n)))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 PREFIX = "rlm-sandbox-"
 VARIABLE = "RLM_SANDBOX_CGROUP"
 _JOIN = "cgroup.procs"
+_JOIN_THREAD = "tasks"
 _LEAVE_SECONDS = 1.0
 
 
@@ -85,12 +86,13 @@ class Delegation:
                 base.rmdir()
 
 
-@dataclass(frozen=True)
 class Group:
     """One worker's group: a folder in the memory and in the pids hierarchy."""
 
-    folders: tuple[Path, ...]
-    files: Files
+    def __init__(self, folders: tuple[Path, ...], files: Files) -> None:
+        self.folders = folders
+        self.files = files
+        self._memory = self._processes = -1  # as it is limited now
 
     @property
     def name(self) -> str:
@@ -102,13 +104,19 @@ class Group:
 
     def limit(self, memory: int, processes: int) -> None:
         self.limit_memory(memory)
-        (self.folders[-1] / self.files.processes).write_text(str(processes))
+        if processes != self._processes:
+            (self.folders[-1] / self.files.processes).write_text(str(processes))
+            self._processes = processes
 
     def limit_memory(self, memory: int) -> None:
+        if memory == self._memory:
+            return
+        self._memory = -1
         (self.folders[0] / self.files.memory).write_text(str(memory))
         if self.files is _V2:
             with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting
                 (self.folders[0] / "memory.swap.max").write_text("0")
+        self._memory = memory
 
     def oom_kills(self) -> int:
         """How often the kernel has killed a process because the group held too much."""
@@ -173,9 +181,17 @@ def _remove_stale(parent: Path) -> None:
 
 
 def join(bases: tuple[int, ...], name: str) -> None:
-    """Move this process into a worker's group, below these open folders. Raises OSError."""
+    """Move this process, which has one thread, into a worker's group. Raises OSError.
+
+    `bases` are the open folders that it is below. On version 1 the thread is moved, not the
+    process: so the kernel need not wait until nobody on any processor forks or ends, which takes
+    milliseconds on a busy machine.
+    """
     for base in bases:
-        descriptor = os.open(f"{name}/{_JOIN}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=base)
+        try:
+            descriptor = os.open(f"{name}/{_JOIN_THREAD}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=base)
+        except FileNotFoundError:
+            descriptor = os.open(f"{name}/{_JOIN}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=base)
         try:
             os.write(descriptor, b"0")
         finally:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 
+_PR_SET_NAME = 15
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_holding_the_interpreter = ctypes.PyDLL(None, use_errno=True)
 
 # Numbers of calls newer than many C libraries; they are the same on x86-64 and aarch64.
 OPEN_TREE = 428
@@ -22,6 +25,16 @@ def _checked(result: int, call: str) -> int:
         error = ctypes.get_errno()
         raise OSError(error, f"{call}: {os.strerror(error)}")
     return result
+
+
+def fork() -> int:
+    """fork(2) from the only thread of an interpreter, which is its main thread. Raises OSError.
+
+    os.fork repairs in the child what other threads may have held, by touching 150 pages, each of
+    which is copied then: half a millisecond. Where there is no other thread there is nothing to
+    repair. The child's `random` must be seeded anew by whoever uses it.
+    """
+    return _checked(_holding_the_interpreter.fork(), "fork")
 
 
 def syscall(number: int, *arguments: int | bytes | bytearray | None, name: str) -> int:
@@ -41,6 +54,11 @@ def prctl(option: int, *arguments: int) -> int:
     """prctl(2). Raises OSError."""
     rest = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
     return _checked(_libc.prctl(option, *rest), f"prctl({option})")
+
+
+def set_process_name(name: str) -> None:
+    """prctl(2), PR_SET_NAME. Raises OSError."""
+    _checked(_libc.prctl(_PR_SET_NAME, name.encode()), "prctl(PR_SET_NAME)")
 
 
 def unshare(flags: int) -> None:

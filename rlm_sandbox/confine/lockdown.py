@@ -1,10 +1,11 @@
 """The wall as a whole: which layers there are, and the order in which a worker puts them on.
 
 Three processes take part. The zygote moves into the minimal root (`prepare_zygote`). Its workers'
-inits move into namespaces of their own and give up their rights (`enclose_init`). The session
-process, which will run the code, closes the last doors behind itself (`lock_session`). Why in this
-order: a mount needs capabilities and is refused under Landlock, Landlock and seccomp need
-no_new_privs, and seccomp forbids all the calls before it, so it comes last.
+inits move into namespaces of their own and give up their rights (`enclose_init`), ahead of the
+session that they are for. The session process, which will run the code, closes the last doors
+behind itself (`lock_session`). Why in this order: a mount needs capabilities and is refused under
+Landlock, Landlock and seccomp need no_new_privs, and seccomp forbids all the calls before it, so it
+comes last.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Wall:
     """Folders that the code may read: the standard library, libraries, packages."""
     listable: tuple[str, ...] = ()
     """Folders of which the code may see the names: the packages' neighbours are not its own."""
+    kept: tuple[str, ...] = ()
+    """What must stay to be seen when a worker's own /tmp is put over the root's."""
     uids: range = range(0)
     """User ids for the workers, one each; empty: they run as this process does."""
     groups: tuple[int, ...] = ()
@@ -88,6 +91,9 @@ def prepare_zygote(
         namespaces.enter_user(own_mounts, wall.proc)
     if own_mounts:
         mounts.enter_minimal_root(wall.readable)
+        wall.kept = mounts.kept_in_scratch(wall.readable)
+    if wall.has(Layer.CAPABILITIES):
+        privileges.bound_capabilities()  # here once: what is forked has inherited it
     return wall
 
 
@@ -132,8 +138,8 @@ def library_folders(apart: Iterable[str] = ()) -> list[str]:
     return sorted(folders)
 
 
-def enclose_init(wall: Wall, limits: WorkerLimits, group: str | None = None) -> None:
-    """Control group, namespaces, user id and rights of a worker's init and all below it.
+def enclose_init(wall: Wall, tmp_bytes: int, group: str | None = None) -> None:
+    """Control group, namespaces, `/tmp`, user id and rights of a worker's init and all below it.
 
     Raises OSError.
     """
@@ -148,22 +154,22 @@ def enclose_init(wall: Wall, limits: WorkerLimits, group: str | None = None) -> 
         else:
             namespaces.enter(surroundings)
         if wall.has(Layer.MOUNT):
-            mounts.mount_scratch(limits.tmp_bytes, os.geteuid(), wall.readable)
+            mounts.mount_scratch(tmp_bytes, os.geteuid(), wall.kept)
     else:
-        _leave_root(wall, limits, surroundings)
-    if wall.has(Layer.PID):  # else the init needs it, to find at the end what it has to end
-        os.close(wall.proc)
+        _leave_root(wall, tmp_bytes, surroundings)
     _give_up_rights(wall)
+    _open_own_streams()
+    if wall.has(Layer.PID):
+        _close_files(wall)
+    selftest.examine_place(wall, tmp_bytes)
 
 
-def _leave_root(wall: Wall, limits: WorkerLimits, surroundings: int) -> None:
+def _leave_root(wall: Wall, tmp_bytes: int, surroundings: int) -> None:
     """These namespaces belong to the host's root, which the worker is not from here on."""
     uid = wall.uids[wall.workers % len(wall.uids)]
     namespaces.enter(surroundings)
     if wall.has(Layer.MOUNT):
-        mounts.mount_scratch(limits.tmp_bytes, uid, wall.readable)
-    if wall.has(Layer.CAPABILITIES):
-        privileges.bound_capabilities()
+        mounts.mount_scratch(tmp_bytes, uid, wall.kept)
     privileges.become(uid)
     privileges.dumpable()
     if wall.has(Layer.USER):
@@ -185,19 +191,11 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
     `hand_over` takes the gate's listener to the init and closes it here.
     """
     privileges.die_with_parent()
-    if not wall.has(Layer.PID):
-        os.close(wall.proc)
-    _open_own_streams()
+    if not wall.has(Layer.PID):  # its init needs /proc, to find at the end what it has to end
+        _close_files(wall)
     if wall.has(Layer.RLIMITS):
         rlimits.apply(limits, own_user=bool(wall.uids) or wall.has(Layer.USER))
-    if wall.has(Layer.LANDLOCK):
-        grants = [(path, landlock.READ) for path in wall.readable]
-        grants += [(path, landlock.READ_DIR) for path in wall.listable]
-        grants += [(device, landlock.READ) for device in mounts.DEVICES]
-        if wall.has(Layer.MOUNT):
-            grants += [(path, landlock.WRITE) for path in (mounts.SCRATCH, os.devnull)]
-        landlock.restrict(grants)
-    selftest.examine(wall, limits)
+    selftest.examine_session(wall, limits)
     machine = os.uname().machine
     if wall.has(Layer.GATE):
         hand_over(seccomp.install_with_listener(seccomp.gate(machine)))
@@ -210,6 +208,18 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
                 pid=os.getpid(),
             )
         )
+
+
+def _close_files(wall: Wall) -> None:
+    """From here on this process and all below it reach only what the code may."""
+    os.close(wall.proc)
+    if wall.has(Layer.LANDLOCK):
+        grants = [(path, landlock.READ) for path in wall.readable]
+        grants += [(path, landlock.READ_DIR) for path in wall.listable]
+        grants += [(device, landlock.READ) for device in mounts.DEVICES]
+        if wall.has(Layer.MOUNT):
+            grants += [(path, landlock.WRITE) for path in (mounts.SCRATCH, os.devnull)]
+        landlock.restrict(grants)
 
 
 def _open_own_streams() -> None:

@@ -60,12 +60,17 @@ def enter_minimal_root(sources: Iterable[str]) -> None:
     libc.mount("none", "/", None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
 
 
+def kept_in_scratch(sources: Iterable[str]) -> tuple[str, ...]:
+    """Those of the root's sources that lie below /tmp."""
+    return tuple(path for path in _outermost(sources) if Path(path).is_relative_to(SCRATCH))
+
+
 def mount_scratch(size: int, owner: int, sources: Iterable[str]) -> None:
     """A private /tmp of `size` bytes, writable by the user id `owner`. Raises OSError.
 
-    Those of the `sources` of the root that lie below /tmp stay where they are.
+    The `sources`, which lie below /tmp, stay where they are.
     """
-    kept = [(path, _detached_copy(path)) for path in _outermost(sources) if _in_scratch(path)]
+    kept = [(path, _detached_copy(path)) for path in sources]
     inodes = max(size // _BYTES_A_FILE, 16) + 4 * len(kept)
     options = f"size={max(size, 4096)},nr_inodes={inodes},mode=700,uid={owner},gid={owner}"
     libc.mount("tmpfs", SCRATCH, "tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
@@ -75,10 +80,6 @@ def mount_scratch(size: int, owner: int, sources: Iterable[str]) -> None:
             libc.MOVE_MOUNT, tree, b"", _AT_FDCWD, path.encode(), _MOVE_EMPTY, name="move_mount"
         )
         os.close(tree)
-
-
-def _in_scratch(path: str) -> bool:
-    return Path(path).is_relative_to(SCRATCH)
 
 
 def _detached_copy(path: str) -> int:

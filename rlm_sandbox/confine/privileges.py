@@ -13,7 +13,6 @@ from rlm_sandbox.confine import libc
 _PR_SET_PDEATHSIG = 1
 _PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
-_PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECUREBITS = 28
 _PR_SET_CHILD_SUBREAPER = 36
@@ -51,6 +50,11 @@ def dumpable() -> None:
     libc.prctl(_PR_SET_DUMPABLE, 1)
 
 
+def be_called(name: str) -> None:
+    """The process's name in ps(1) and top(1): 15 characters at most."""
+    libc.set_process_name(name)
+
+
 def die_with_parent() -> None:
     """SIGKILL when the parent's thread that forked us ends. Not inherited by fork."""
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -85,20 +89,15 @@ def bound_capabilities() -> None:
     Nothing happens without CAP_SETPCAP, which an ordinary user lacks and a change of user id takes.
     """
     if holds(CAP_SETPCAP):
-        for number in _in_bounding_set():
-            libc.prctl(_PR_CAPBSET_DROP, number)
-
-
-def _in_bounding_set() -> list[int]:
-    """A container's set has gaps: it is looked at to the last number that this kernel knows."""
-    found = []
-    for number in range(64):
-        try:
-            if libc.prctl(_PR_CAPBSET_READ, number):
-                found.append(number)
-        except OSError:  # EINVAL: beyond the last one
-            break
-    return found
+        for number in range(
+            64
+        ):  # a container's set has gaps: dropping what is not there is no error
+            try:
+                libc.prctl(_PR_CAPBSET_DROP, number)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                break  # beyond the last one that this kernel knows
 
 
 def capabilities() -> tuple[int, int, int]:

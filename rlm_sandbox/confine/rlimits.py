@@ -32,6 +32,11 @@ def group_memory(limits: WorkerLimits, memory: int) -> int:
     return memory + INTERPRETER_BYTES + limits.tmp_bytes
 
 
+def group(limits: WorkerLimits) -> tuple[int, int]:
+    """Bytes and processes that a worker's control group may hold to begin with."""
+    return group_memory(limits, limits.memory), processes(limits)
+
+
 def memory_limits(memory: int) -> dict[int, int]:
     """The soft limits that stop an allocation beyond `memory` bytes, by resource number."""
     return {

@@ -29,14 +29,25 @@ class NotContained(Exception):
     """A layer was put on and does not hold."""
 
 
-def examine(wall: Wall, limits: WorkerLimits) -> None:
-    """Before the seccomp filter, behind which nothing could be told from its refusals.
+def examine_place(wall: Wall, tmp_bytes: int) -> None:
+    """What a process inherits from its init, in the init.
 
     Raises NotContained, naming the layer, if one that was promised is not there.
     """
-    for layer, holds in _EXAMINATIONS.items():
+    for layer, holds in _PLACE.items():
         if wall.has(layer):
-            holds(wall, limits)
+            holds(wall, tmp_bytes)
+
+
+def examine_session(wall: Wall, limits: WorkerLimits) -> None:
+    """In the session process before the seccomp filter, from whose refusals nothing could be told.
+
+    Raises NotContained.
+    """
+    if wall.has(Layer.RLIMITS):
+        _rlimits(limits)
+    if wall.has(Layer.LANDLOCK):
+        _must_fail("landlock", _list_the_root, errno.EACCES)
 
 
 def run(wall: Wall) -> None:
@@ -55,38 +66,38 @@ def run(wall: Wall) -> None:
         raise NotContained("the process is root still")
 
 
-def _user(_wall: Wall, _limits: WorkerLimits) -> None:
+def _user(_wall: Wall, _tmp_bytes: int) -> None:
     owner = os.stat(os.devnull).st_uid  # noqa: PTH116 - a Path takes longer than all the rest
     _demand(owner != 0, "user: the host's root has a name inside")
 
 
-def _mount(_wall: Wall, limits: WorkerLimits) -> None:
+def _mount(_wall: Wall, tmp_bytes: int) -> None:
     seen = [folder for folder in HOST_FOLDERS if os.path.lexists(folder)]
     _demand(not seen, f"mount: {', '.join(seen)} can be seen")
     for path in ("/", os.__file__):
         _demand(os.statvfs(path).f_flag & os.ST_RDONLY != 0, f"mount: {path} can be written")
     scratch = os.statvfs(mounts.SCRATCH)
     room = scratch.f_blocks * scratch.f_frsize
-    most = limits.tmp_bytes + _BLOCKS * scratch.f_frsize
+    most = tmp_bytes + _BLOCKS * scratch.f_frsize
     _demand(room <= most, f"mount: {mounts.SCRATCH} has {room} bytes")
 
 
-def _net(_wall: Wall, _limits: WorkerLimits) -> None:
+def _net(_wall: Wall, _tmp_bytes: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # connecting sends nothing
         _must_fail("net", lambda: probe.connect(("127.0.0.1", 9)), errno.ENETUNREACH)
 
 
-def _uts(_wall: Wall, _limits: WorkerLimits) -> None:
+def _uts(_wall: Wall, _tmp_bytes: int) -> None:
     _demand(os.uname().nodename == namespaces.HOSTNAME, "uts: the host's name can be seen")
 
 
-def _uid(wall: Wall, _limits: WorkerLimits) -> None:
+def _uid(wall: Wall, _tmp_bytes: int) -> None:
     ids = {*os.getresuid(), *os.getresgid(), *os.getgroups()}
     spare = all(number != 0 and (not wall.uids or number in wall.uids) for number in ids)
     _demand(len(ids) == 1 and spare, f"uid: the process has the ids {ids}")
 
 
-def _rlimits(_wall: Wall, limits: WorkerLimits) -> None:
+def _rlimits(limits: WorkerLimits) -> None:
     for number, most in {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: limits.open_files,
@@ -97,34 +108,28 @@ def _rlimits(_wall: Wall, limits: WorkerLimits) -> None:
     _demand(resource.getrlimit(resource.RLIMIT_DATA)[0] >= 0, "rlimits: memory has no limit")
 
 
-def _capabilities(_wall: Wall, _limits: WorkerLimits) -> None:
+def _capabilities(_wall: Wall, _tmp_bytes: int) -> None:
     _demand(privileges.capabilities() == (0, 0, 0), "capabilities: there are some left")
     _must_fail("capabilities", _make_a_namespace, errno.EPERM)
 
 
-def _no_new_privs(_wall: Wall, _limits: WorkerLimits) -> None:
+def _no_new_privs(_wall: Wall, _tmp_bytes: int) -> None:
     _demand(privileges.has_no_new_privileges(), "no-new-privs: it is not set")
 
 
-def _not_dumpable(_wall: Wall, _limits: WorkerLimits) -> None:
+def _not_dumpable(_wall: Wall, _tmp_bytes: int) -> None:
     _demand(not privileges.is_dumpable(), "not-dumpable: the memory can be looked into")
 
 
-def _landlock(_wall: Wall, _limits: WorkerLimits) -> None:
-    _must_fail("landlock", _list_the_root, errno.EACCES)
-
-
-_EXAMINATIONS: dict[Layer, Callable[[Wall, WorkerLimits], None]] = {
+_PLACE: dict[Layer, Callable[[Wall, int], None]] = {
     Layer.USER: _user,
     Layer.MOUNT: _mount,
     Layer.NET: _net,
     Layer.UTS: _uts,
     Layer.UID: _uid,
-    Layer.RLIMITS: _rlimits,
     Layer.CAPABILITIES: _capabilities,
     Layer.NO_NEW_PRIVS: _no_new_privs,
     Layer.NOT_DUMPABLE: _not_dumpable,
-    Layer.LANDLOCK: _landlock,
 }
 
 

@@ -36,9 +36,7 @@ class Groups:
         """A group for one worker. Raises OSError if it cannot be made."""
         with self._lock:
             assert self._delegation is not None
-            return self._delegation.take(
-                rlimits.group_memory(limits, limits.memory), rlimits.processes(limits)
-            )
+            return self._delegation.take(*rlimits.group(limits))
 
     def give_back(self, group: Group) -> None:
         with self._lock:

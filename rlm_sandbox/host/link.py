@@ -151,7 +151,7 @@ class Link:
                 raise
             worker = Worker(breed, spawn)  # its zygote died just when it was asked
         try:
-            return cls(worker, worker.first, terms)
+            link = cls(worker, worker.first, terms)
         except (WorkerGone, ProtocolViolation) as error:
             death = worker.death(FIRST_SESSION)
             _close(worker, worker.first)
@@ -159,6 +159,8 @@ class Link:
         except BaseException:
             _close(worker, worker.first)
             raise
+        worker.prepare_next()
+        return link
 
     def close(self) -> None:
         """End the session process, and the worker with the last one."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
-import signal
 import socket
 import threading
 import time
@@ -24,6 +22,7 @@ from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import StartFailed
 from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.process import Death, ProcessGone, SessionProcess, death_of
+from rlm_sandbox.host.undertaker import END_SECONDS, UNDERTAKER, Departed, gone
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
@@ -46,9 +45,6 @@ from rlm_sandbox.protocol import (
 )
 
 START_SECONDS = 30.0
-END_SECONDS = 5.0
-"""How long an ended worker may take to disappear before it is killed by force."""
-
 ANSWER_SECONDS = 10.0
 """How long the init may take to answer; a fork of a very large session takes a good part of one."""
 
@@ -65,6 +61,7 @@ class Worker:
 
     def __init__(self, breed: Breed, spawn: Spawn) -> None:
         """Raises StartFailed."""
+        self._breed = breed
         self._listening = threading.Lock()
         self._heard: dict[tuple[type, int], _Heard] = {}
         self._sessions = self._checkpoints = FIRST_SESSION
@@ -92,9 +89,15 @@ class Worker:
     def _in_group(self, breed: Breed, spawn: Spawn) -> Spawn:
         """The same with a control group of its own, where there are any."""
         if Layer.CGROUP not in NURSERY.layers(breed):
+            NURSERY.take_cradle(breed, spawn.limits)
             return spawn
         try:
-            self._group = GROUPS.take(spawn.limits)
+            cradle = NURSERY.take_cradle(breed, spawn.limits)
+            self._group = cradle.group if cradle is not None else None
+            if self._group is None:
+                self._group = GROUPS.take(spawn.limits)
+            else:
+                self._group.limit(*rlimits.group(spawn.limits))
             self._oom_kills = self._group.oom_kills()
         except OSError as error:
             raise StartFailed(f"the worker's control group cannot be set up: {error}") from None
@@ -120,6 +123,10 @@ class Worker:
             reason = self._answer(Failed, 0)
             why = reason[0].reason if reason and isinstance(reason[0], Failed) else "it ended"
             raise StartFailed(f"the worker did not start: {why}") from None
+
+    def prepare_next(self) -> None:
+        """Have the place for another worker like this one made ready, while this one works."""
+        NURSERY.prepare(self._breed, self._limits)
 
     # --- what can be asked of it ----------------------------------------------------------------
 
@@ -155,7 +162,7 @@ class Worker:
         if answer is None or not isinstance(answer[0], Saved):
             with contextlib.suppress(OSError):  # the init has ended already
                 self._control.shutdown(socket.SHUT_RDWR)
-            _gone(self._init, END_SECONDS)
+            gone(self._init, END_SECONDS)
             return "it did not come to rest"
         return answer[0].failure
 
@@ -268,19 +275,17 @@ class Worker:
             self._end()
 
     def _end(self) -> None:
+        with contextlib.suppress(OSError):  # it is disconnected already
+            self._control.shutdown(socket.SHUT_RDWR)  # whoever else holds a copy of our end
         self._control.close()  # which tells the init to kill what it has and to leave
         init, self._init = self._init, -1
-        try:
-            if init >= 0 and not _gone(init, END_SECONDS):
-                signal.pidfd_send_signal(init, signal.SIGKILL)
-        finally:  # even when Ctrl-C comes in the wait
-            if init >= 0:
-                os.close(init)
-            while self._heard:
-                _close_all(self._heard.popitem()[1][1])
-            if self._group is not None:
-                GROUPS.give_back(self._group)
-                self._group = None
+        group, self._group = self._group, None
+        while self._heard:
+            _close_all(self._heard.popitem()[1][1])
+        if init >= 0:
+            UNDERTAKER.take(Departed(init, group))
+        elif group is not None:
+            GROUPS.give_back(group)
 
 
 def _subject(message: FromInit) -> tuple[type, int]:
@@ -311,10 +316,3 @@ def _explained(error: OSError) -> str:
 def _close_all(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
-
-
-def _gone(pidfd: int, seconds: float) -> bool:
-    """True if the process ends within so many seconds."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))

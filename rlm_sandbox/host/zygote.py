@@ -17,12 +17,22 @@ from pathlib import Path
 import msgspec
 
 from rlm_sandbox.confine import tiers
+from rlm_sandbox.confine.cgroups import Group
 from rlm_sandbox.confine.lockdown import Layer
 from rlm_sandbox.confine.tiers import Tier
 from rlm_sandbox.errors import IsolationUnavailable, PackageUnavailable, StartFailed
 from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.packages import Packages, find
-from rlm_sandbox.protocol import Failed, Prepared, Settings, Spawn, decode_from_zygote, encode
+from rlm_sandbox.protocol import (
+    Failed,
+    Prepare,
+    Prepared,
+    Settings,
+    Spawn,
+    WorkerLimits,
+    decode_from_zygote,
+    encode,
+)
 
 START_SECONDS = 120.0
 """How long a zygote may take to say that it is ready; 0.1 s is usual, packages add their own."""
@@ -44,6 +54,15 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
 }
 """All that the zygote's environment holds."""
+
+
+@dataclass(frozen=True)
+class Cradle:
+    """What a zygote has standing ready: an init for a worker with a `/tmp` of so many bytes."""
+
+    tmp_bytes: int
+    group: Group | None
+    """The control group that it has joined, where there are any."""
 
 
 class LayerRefused(Exception):
@@ -69,6 +88,7 @@ class Zygote:
             )
         self._socket = ours
         self._sending = threading.Lock()
+        self._cradle: Cradle | None = None
         try:
             self.prepared = self._await_prepared()
             self.layers = frozenset(map(Layer, self.prepared.layers))
@@ -100,6 +120,30 @@ class Zygote:
         with self._sending:
             socket.send_fds(self._socket, [encode(spawn)], [control.fileno(), session.fileno()])
 
+    def take_cradle(self, limits: WorkerLimits) -> Cradle | None:
+        """What stands ready, if it will do for a worker with these limits. Then spawn that one."""
+        with self._sending:
+            cradle = self._cradle
+            if cradle is None or cradle.tmp_bytes != limits.tmp_bytes:
+                return None
+            self._cradle = None
+            return cradle
+
+    def prepare(self, limits: WorkerLimits) -> None:
+        """Have a cradle ready for the next worker, if it has these limits; does not wait for it."""
+        with self._sending:
+            former = self._cradle
+            if former is not None and former.tmp_bytes == limits.tmp_bytes:
+                return
+            try:
+                group = GROUPS.take(limits) if Layer.CGROUP in self.layers else None
+                self._cradle = Cradle(limits.tmp_bytes, group)
+                place = Prepare(limits.tmp_bytes, group.name if group else None)
+                self._socket.send(encode(place))
+            except OSError:  # the next spawn finds out, and says it
+                pass
+        _give_back(former)
+
     @property
     def pid(self) -> int:
         return self._process.pid
@@ -126,6 +170,14 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        _give_back(self._cradle)
+        self._cradle = None
+
+
+def _give_back(cradle: Cradle | None) -> None:
+    """Its init is gone, or going."""
+    if cradle is not None and cradle.group is not None:
+        GROUPS.give_back(cradle.group)
 
 
 @dataclass(frozen=True)
@@ -171,6 +223,19 @@ class Nursery:
                 else:
                     return
             self._raise(breed).spawn(spawn, control, session)
+
+    def take_cradle(self, breed: Breed, limits: WorkerLimits) -> Cradle | None:
+        """What stands ready for a worker of this breed with these limits, if anything does."""
+        with self._lock:
+            zygote = self._zygotes.get(breed)
+        return zygote.take_cradle(limits) if zygote is not None else None
+
+    def prepare(self, breed: Breed, limits: WorkerLimits) -> None:
+        """Have a cradle made ready for the next worker of this breed, meanwhile."""
+        with self._lock:
+            zygote = self._zygotes.get(breed)
+        if zygote is not None:
+            zygote.prepare(limits)
 
     def lost(self, breed: Breed) -> bool:
         """True if the breed's zygote has died, as the next spawn would find out."""

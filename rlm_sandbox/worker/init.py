@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from rlm_sandbox.confine import lockdown, privileges, rlimits, selftest
+from rlm_sandbox.confine import libc, lockdown, privileges, rlimits, selftest
 from rlm_sandbox.confine.lockdown import Layer, Wall
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
@@ -30,40 +30,79 @@ from rlm_sandbox.protocol import (
     Failed,
     FromInit,
     Permit,
+    Prepare,
     Saved,
     Spawn,
     Wake,
     Woken,
     decode_for_init,
+    decode_for_zygote,
     encode,
 )
 from rlm_sandbox.worker.gate import Asleep, Awake, Gate, Lost, News, Process
 from rlm_sandbox.worker.serve import serve
 
 CONTROL_BYTES = 1024
+ORDER_BYTES = 1024 * 1024
 
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO = struct.Struct("=Q52xi")  # mask, ids and credentials, exit_code
 _PIDFD_INFO_EXIT = 8
 
 
-def run(wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket) -> NoReturn:
-    """Be the init of one worker until its session or its controller ends."""
+def run(wall: Wall, place: Prepare, orders: socket.socket) -> NoReturn:
+    """Take one's place, wait for the order, and be the init of that worker until it ends."""
     try:
-        os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # A signal with a handler could be sent to pid 1 from inside; one without cannot.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        privileges.adopt_orphans()
-        lockdown.enclose_init(wall, spawn.limits, spawn.group)
-        _Init(wall, spawn, control).start(session).attend()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the controller must hear of it
-        _tell(control, _failure(error))
+        problem = _take_place(wall, place)
+        spawn, control, session = _order(orders)
+        if problem is None:
+            problem = _attend(wall, spawn, control, session)
+        if problem is not None:
+            _tell(control, _failure(problem))
     finally:
         try:
             _end_children(wall)
         finally:  # or this process would go on as the zygote that it was forked from
             os._exit(0)
+
+
+def _take_place(wall: Wall, place: Prepare) -> Exception | None:
+    """Move into the namespaces. What goes wrong is returned: nobody is there yet to be told."""
+    try:
+        os.setsid()
+        privileges.be_called("rlm-cradle")
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # A signal with a handler could be sent to pid 1 from inside; one without cannot.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        privileges.adopt_orphans()
+        lockdown.enclose_init(wall, place.tmp_bytes, place.group)
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None
+
+
+def _attend(
+    wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket
+) -> Exception | None:
+    """Be the init until the worker ends. Returns what went wrong, for the controller to hear."""
+    try:
+        privileges.be_called("rlm-init")
+        _Init(wall, spawn, control).start(session).attend()
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None
+
+
+def _order(orders: socket.socket) -> tuple[Spawn, socket.socket, socket.socket]:
+    """The worker that this is to be. Ends the process if it is not needed."""
+    with orders:
+        data, descriptors, _, _ = socket.recv_fds(orders, ORDER_BYTES, 2)
+    if not data:
+        os._exit(0)
+    spawn = decode_for_zygote(data)
+    assert isinstance(spawn, Spawn)
+    control, session = (socket.socket(fileno=number) for number in descriptors)
+    return spawn, control, session
 
 
 class _Init:
@@ -80,7 +119,7 @@ class _Init:
 
     def start(self, session: socket.socket) -> _Init:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        child = os.fork()
+        child = libc.fork()
         if child == 0:
             ours.close()
             self._be_the_session(session, theirs)
@@ -98,6 +137,7 @@ class _Init:
 
     def _be_the_session(self, session: socket.socket, gate: socket.socket) -> NoReturn:
         try:
+            privileges.be_called("rlm-session")
             lockdown.lock_session(self._wall, self._spawn.limits, _Handover(gate))
             gate.close()
             selftest.run(self._wall)

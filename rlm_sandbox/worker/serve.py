@@ -8,7 +8,6 @@ import random
 import signal
 import socket
 import sys
-import warnings
 from typing import NoReturn
 
 from rlm_sandbox import values
@@ -55,7 +54,6 @@ def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
     desk = Desk(console, channel, value_bytes=limits.value_bytes)
     channel.listen_for_interrupts()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that a dropped checkpoint leaves no zombie
-    warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
     channel.send(Ready())
     while True:
         command = bridge.next_command()

@@ -7,9 +7,11 @@ import gc
 import importlib
 import os
 import resource
+import select
 import signal
 import socket
 import sys
+import warnings
 from functools import partial
 from typing import NoReturn
 
@@ -21,6 +23,7 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     Died,
     Failed,
+    Prepare,
     Prepared,
     Settings,
     Spawn,
@@ -47,6 +50,37 @@ class PackageFailed(Exception):
     """A package asked for raised while it was imported."""
 
 
+class Cradle:
+    """An init that stands ready in its namespaces, and waits to be told whose init it is."""
+
+    def __init__(self, wall: Wall, place: Prepare) -> None:
+        """Fork it. Raises OSError."""
+        self.place = place
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        wall.workers += 1
+        child = partial(_be_init, wall, place, theirs)
+        with theirs:
+            if wall.has(Layer.PID):
+                namespaces.fork_init(child)
+            elif os.fork() == 0:
+                child()
+
+    def begin(self, spawn: bytes, descriptors: list[int]) -> None:
+        """Let it be the init of this worker, whose sockets these are. Raises OSError."""
+        with self._socket:
+            socket.send_fds(self._socket, [spawn], descriptors)
+
+    def leave(self) -> None:
+        """End it: nobody needs it."""
+        self._socket.close()
+
+
+def _be_init(wall: Wall, place: Prepare, orders: socket.socket) -> NoReturn:
+    signal.set_wakeup_fd(-1)
+    _close_all_but({wall.proc, *wall.groups, orders.fileno()})
+    init.run(wall, place, orders)
+
+
 class Zygote:
     """Forks a worker for every request that comes through its socket."""
 
@@ -54,6 +88,7 @@ class Zygote:
         self._requests = requests
         self._settings = msgspec.json.decode(settings, type=Settings)
         self._wall: Wall | None = None
+        self._cradle: Cradle | None = None
 
     def serve(self) -> NoReturn:
         """Prepare, say so, and serve until the controller hangs up."""
@@ -67,15 +102,27 @@ class Zygote:
             report = Failed(f"{type(error).__name__}: {error}")
         _silence_standard_error()
         self._requests.send(encode(report))
+        bell, poll = _bell(), select.poll()
+        poll.register(bell, select.POLLIN)
+        poll.register(self._requests, select.POLLIN)
         while True:
+            ready = dict(poll.poll())
+            if bell in ready:
+                os.read(bell, 4096)
+            if self._requests.fileno() not in ready:
+                continue
             data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 2)
             if not data:
                 os._exit(0)
-            sockets = [socket.socket(fileno=number) for number in descriptors]
-            if len(sockets) == 2:  # fewer: out of descriptors; the controller sees both hang up
-                self._spawn(decode_for_zygote(data), *sockets)
-            for sock in sockets:
-                sock.close()
+            match decode_for_zygote(data):
+                case Prepare() as place:
+                    self._prepare_cradle(place)
+                case Spawn(place=place) if len(descriptors) == 2:
+                    self._spawn(place, data, descriptors)
+                case Spawn():
+                    pass  # out of descriptors: the controller sees both hang up
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def _prepare(self) -> None:
         settings = self._settings
@@ -91,6 +138,8 @@ class Zygote:
         self._wall = lockdown.prepare_zygote(
             required | possible, settings.package_paths, settings.groups, settings.search_paths
         )
+        # for the checkpoints: to fork beside the code's threads is what they are for
+        warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         # What the code finds in os.environ. What was in it is for the C library's start only.
         os.environ.clear()
         gc.collect()
@@ -100,9 +149,10 @@ class Zygote:
         """Start one worker and end it: a layer that cannot be put on is found out now."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         session, workers = socket.socketpair()
+        spawn = Spawn(WorkerLimits.of(Limits()), (), ())
         with control, session:
             with theirs, workers:
-                self._spawn(Spawn(WorkerLimits.of(Limits()), (), ()), theirs, workers)
+                self._spawn(spawn.place, encode(spawn), [theirs.fileno(), workers.fileno()])
             while data := control.recv(REQUEST_BYTES):
                 message = decode_from_init(data)
                 if isinstance(message, Failed):
@@ -114,24 +164,28 @@ class Zygote:
                     return Prepared(tuple(sorted(self._wall.layers)), landlock.abi())
         return Failed("the rehearsal worker ended without a word")
 
-    def _spawn(self, spawn: Spawn, control: socket.socket, session: socket.socket) -> None:
-        wall = self._wall
-        assert wall is not None
-        wall.workers += 1
-        child = partial(self._be_init, wall, spawn, control, session)
-        try:
-            if wall.has(Layer.PID):
-                namespaces.fork_init(child)
-            elif os.fork() == 0:
-                child()
-        except OSError as error:
-            control.send(encode(Failed(f"fork: {error}")))
+    def _prepare_cradle(self, place: Prepare) -> None:
+        """Have a cradle ready in this place, and no other."""
+        assert self._wall is not None
+        if self._cradle is not None:
+            self._cradle.leave()
+            self._cradle = None
+        with contextlib.suppress(OSError):  # the worker for which it is wanted will say why
+            self._cradle = Cradle(self._wall, place)
 
-    def _be_init(
-        self, wall: Wall, spawn: Spawn, control: socket.socket, session: socket.socket
-    ) -> NoReturn:
-        _close_all_but({wall.proc, *wall.groups, control.fileno(), session.fileno()})
-        init.run(wall, spawn, control, session)
+    def _spawn(self, place: Prepare, spawn: bytes, descriptors: list[int]) -> None:
+        assert self._wall is not None
+        ready = self._cradle
+        try:
+            if ready is not None and ready.place == place:
+                self._cradle = None
+                with contextlib.suppress(OSError):  # it was killed
+                    ready.begin(spawn, descriptors)
+                    return
+            Cradle(self._wall, place).begin(spawn, descriptors)
+        except OSError as error:
+            with socket.socket(fileno=os.dup(descriptors[0])) as control:
+                control.send(encode(Failed(f"fork: {error}")))
 
 
 def _import_package(name: str) -> None:
@@ -159,6 +213,17 @@ def _silence_standard_error() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+
+
+def _bell() -> int:
+    """Readable from now on whenever a signal has come: Python's own handlers run between two calls.
+
+    Without it one that another thread takes, or that comes just before a call that waits, would be
+    attended to after the next request only.
+    """
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    return reading
 
 
 def _reap(_signal: int, _frame: object) -> None:

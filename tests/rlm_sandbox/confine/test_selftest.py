@@ -33,7 +33,8 @@ def test_an_ordinary_process_is_found_to_lack_it(layer: Layer) -> None:
         PRELUDE
         + """
 try:
-    selftest.examine(wall, limits)
+    selftest.examine_place(wall, limits.tmp_bytes)
+    selftest.examine_session(wall, limits)
 except selftest.NotContained as error:
     print(error)
 """,
@@ -97,7 +98,8 @@ privileges.not_dumpable()
 rlimits.apply(limits, own_user=False)
 landlock.restrict([(os.path.dirname(os.__file__), landlock.READ)])
 wall = Wall(frozenset({Layer.NO_NEW_PRIVS, Layer.NOT_DUMPABLE, Layer.RLIMITS, Layer.LANDLOCK}))
-selftest.examine(wall, limits)
+selftest.examine_place(wall, limits.tmp_bytes)
+selftest.examine_session(wall, limits)
 selftest.run(wall)
 """,
         LAYER=Layer.PID,

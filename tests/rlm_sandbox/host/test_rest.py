@@ -9,6 +9,8 @@ import psutil
 import pytest
 
 from rlm_sandbox import Limits, Outcome, Sandbox
+from tests.census import GRACE_SECONDS
+from tests.processes import outliving
 from tests.rlm_sandbox.promises.running import PATIENCE, printed
 
 COUNTING = """
@@ -91,7 +93,7 @@ def test_a_session_that_stands_still_can_be_closed(
     box, process = counting
     at_rest(process)
     box.close()
-    assert not process.is_running()
+    assert outliving([process], GRACE_SECONDS) == []
 
 
 def test_a_fork_and_a_restored_session_stand_still_as_well(box: Sandbox) -> None:
