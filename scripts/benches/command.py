@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.benches import catalogue, report, table
+import msgspec
+
+from scripts.benches import catalogue, chart, check, curves, peers, readme, report, table
 from scripts.benches.arena import Arena
 from scripts.benches.run import measured, tell
 
@@ -16,29 +18,123 @@ QUICK = 0.1
 TABLES = ("paper", "checkpoints")
 """Modules with a table and options of their own."""
 
+SUMMARY = """\
+What isolation costs: each figure as a ratio to a floor (what the machine needs for the least that
+must be done) or to a peer (another project's sandbox), measured in the same run, in turns, so that
+a noisy machine moves both."""
+
+EXAMPLES = """\
+examples:
+  scripts/bench --quick                        all figures, a few rounds each: some minutes
+  scripts/bench exec callbacks-one             a family, and one figure
+  scripts/bench --peer monty fresh tasks       beside one peer, installed below .bench/
+  scripts/bench --peers --curves --json new.json --plot new.svg
+  scripts/bench --check docs/speed.json        1 if a ratio has grown beyond noise
+  scripts/bench --from docs/speed.json --plot docs/speed.svg --readme README.md
+  scripts/bench paper --help                   the paper's tasks, with a table of their own
+  scripts/bench checkpoints --help             what surviving costs, by what a session holds
+  PYTHON=/usr/bin/python3.13 scripts/bench     on another Python
+
+ratios below 1 mean less time or memory than the base; of rates (1/s) more is better.
+exit codes: 0 fine, 1 --check found a ratio that has grown, 2 the command line is wrong
+"""
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; 0 unless something went wrong."""
+    """Do what the command line says."""
     if arguments and arguments[0] in TABLES:
         table_of_its_own = importlib.import_module(f"scripts.benches.{arguments[0]}")
         return table_of_its_own.main(arguments[1:])
     given = _parser().parse_args(arguments)
+    if given.list:
+        print(_listed())
+        return 0
     try:
-        figures = catalogue.chosen(given.figure)
-    except ValueError as error:
+        found = report.read(given.source) if given.source else _measure(given)
+        print(table.plain(found))
+        _hand_out(found, given)
+        return 0 if given.check is None else _checked(found, given)
+    except (ValueError, OSError) as error:
         print(f"scripts/bench: {error}", file=sys.stderr)
         return 2
-    with Arena(QUICK if given.quick else 1.0) as arena:
+
+
+def _measure(given: argparse.Namespace) -> report.Report:
+    """Raises ValueError for figures that there are not."""
+    figures = catalogue.chosen(given.figure)
+    if given.check is not None:
+        report.read(given.check)  # if it is none, say so now
+    wanted = [source.name for source in peers.SOURCES] if given.peers else given.peer
+    there, states = peers.gather(wanted, tell)
+    with Arena(QUICK if given.quick else 1.0, there) as arena:
         found = measured(arena, figures, tell)
-    print(table.plain(found))
+        drawn = [_curve(arena, plan) for plan in curves.PLANS] if given.curves else []
+    return msgspec.structs.replace(found, peers=states, curves=drawn)
+
+
+def _curve(arena: Arena, plan: curves.Plan) -> report.Curve:
+    tell(f"curve {plan.name}: {plan.title}")
+    return curves.measured(arena, plan)
+
+
+def _hand_out(found: report.Report, given: argparse.Namespace) -> None:
+    """Write what was asked for."""
     if given.json is not None:
         report.write(found, given.json)
-    return 0
+    if given.plot is not None:
+        given.plot.write_text(chart.svg(found), encoding="utf-8")
+    if given.readme is not None:
+        readme.put_into(given.readme, found)
+
+
+def _checked(found: report.Report, given: argparse.Namespace) -> int:
+    verdict = check.compare(found, report.read(given.check), given.tolerance)
+    print(check.told(verdict))
+    return int(bool(verdict.worse or verdict.failed))
+
+
+def _listed() -> str:
+    width = max(len(figure.name) for figure in catalogue.FIGURES)
+    lines = [f"{figure.name.ljust(width)}  {figure.title}" for figure in catalogue.FIGURES]
+    return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("figure", nargs="*", help="figures or families; all without one")
-    parser.add_argument("--quick", action="store_true", help="a few rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=SUMMARY,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("figure", nargs="*", help="figures, or families such as `exec`; all if none is named")
+    add("--list", action="store_true", help="show all figures and measure nothing")
+    add("--quick", action="store_true", help="a few rounds, smaller texts, fewer sessions")
+    add("--peers", action="store_true", help="other projects' sandboxes beside ours, all of them")
+    add(
+        "--peer",
+        action="append",
+        default=[],
+        choices=[source.name for source in peers.SOURCES],
+        help="this one, as often as you like: %(choices)s",
+        metavar="NAME",
+    )
+    add("--curves", action="store_true", help="cost by size, too")
+    add("--json", type=Path, metavar="FILE", help="write what was found")
+    add("--plot", type=Path, metavar="FILE", help="draw it as SVG")
+    add("--readme", type=Path, metavar="FILE", help="put the table between the marks of a file")
+    add(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: take what an earlier run has written",
+    )
+    add("--check", type=Path, metavar="FILE", help="compare the ratios with an earlier run's")
+    add(
+        "--tolerance",
+        type=float,
+        default=check.TOLERANCE,
+        help="what a ratio may lose beyond noise (%(default)s)",
+    )
     return parser

@@ -8,13 +8,16 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 BOOT = Path(__file__).parent / "boot.py"
 START_SECONDS = 120.0
 LEAVE_SECONDS = 10.0
+WORDS_KEPT = 400
+"""Bytes of its standard error that are told when it fails."""
 
 
 class ContenderFailed(Exception):
@@ -30,15 +33,18 @@ class Contender:
         cores: Sequence[int] = (),
         *,
         python: str = sys.executable,
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the contender
+        own = python == sys.executable
         placement = [",".join(map(str, cores))] if cores else []
         self._process = subprocess.Popen(
             [python, str(BOOT), name, *placement],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **(environment or {})},
+            stderr=self._words,
+            env={**(os.environ if own else _foreign()), **(environment or {})},
             start_new_session=True,  # so that all that it started can be ended with it
         )
         try:
@@ -71,8 +77,13 @@ class Contender:
             raise ContenderFailed(f"{self.name} did not answer within {seconds:.0f} s")
         line = output.readline()
         if not line:
-            raise ContenderFailed(f"{self.name} ended without an answer (see its words above)")
+            raise ContenderFailed(f"{self.name} ended without an answer: {self._last_words()}")
         return json.loads(line)
+
+    def _last_words(self) -> str:
+        self._words.seek(0, os.SEEK_END)
+        self._words.seek(-min(self._words.tell(), WORDS_KEPT), os.SEEK_END)
+        return self._words.read().decode(errors="replace").strip() or "it said nothing"
 
     def close(self) -> None:
         """Let it end, and end what it has left behind. Idempotent."""
@@ -89,9 +100,15 @@ class Contender:
                 self._process.pid, signal.SIGKILL
             )  # its number is taken until it is waited for
             self._process.wait()
+        self._words.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _foreign() -> dict[str, str]:
+    """What another Python is told: not where this one finds its packages."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

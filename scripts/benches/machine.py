@@ -15,7 +15,7 @@ def this_machine() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         processor=_field("/proc/cpuinfo", "model name") or platform.machine(),
         memory=int(_field("/proc/meminfo", "MemTotal").split()[0]) * 1024,
-        kernel=platform.release(),
+        kernel=platform.release().partition("-")[0],
         python=platform.python_version(),
         load=os.getloadavg()[0],
     )

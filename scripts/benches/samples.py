@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+PATIENCE = 10.0
+FEWEST_ROUNDS = 3
 
 Sample = Callable[[], Sequence[float]]
 """Takes a few measurements of one side."""
@@ -48,14 +52,24 @@ class Ratio:
     high: float
 
 
-def interleaved(sides: Mapping[str, Sample], rounds: int, warmup: int = 1) -> dict[str, Series]:
-    """A B C A B C ...: each side once a round; the rounds of the warm-up are thrown away."""
+def interleaved(
+    sides: Mapping[str, Sample], rounds: int, warmup: int = 1, patience: float = PATIENCE
+) -> dict[str, Series]:
+    """A B C A B C ...: each side once a round; the rounds of the warm-up are thrown away.
+
+    A side that has taken more than `patience` seconds in all sits the later rounds out.
+    """
     taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in sides}
+    used = dict.fromkeys(sides, 0.0)
     for number in range(-warmup, rounds):
         for name, sample in sides.items():
+            if used[name] > patience and len(taken[name]) >= FEWEST_ROUNDS:
+                continue
+            began = time.monotonic()
             values = tuple(sample())
             if number >= 0:
                 taken[name].append(values)
+                used[name] += time.monotonic() - began
     return {name: Series(tuple(rounds)) for name, rounds in taken.items()}
 
 
@@ -64,7 +78,7 @@ def added(*parts: Series) -> Series:
     return Series(
         tuple(
             tuple(map(sum, zip(*rounds, strict=False)))
-            for rounds in zip(*(part.rounds for part in parts), strict=True)
+            for rounds in zip(*(part.rounds for part in parts), strict=False)
         )
     )
 
@@ -72,11 +86,13 @@ def added(*parts: Series) -> Series:
 def ratio(side: Series, base: Series) -> Ratio:
     """Round by round, since what disturbs a round disturbs both sides of it.
 
+    Where one side has sat rounds out, over those that both took part in.
+
     `low` and `high` are the notches of a box plot: medians of other runs lie between them nineteen
     times in twenty (McGill, Tukey and Larsen, 1978).
     """
-    each = [ours / theirs for ours, theirs in zip(side.medians, base.medians, strict=True)]
-    return spread(each)
+    both = zip(side.medians, base.medians, strict=False)
+    return spread([ours / theirs if theirs else math.inf for ours, theirs in both])
 
 
 def spread(values: Sequence[float]) -> Ratio:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from scripts.benches.arena import Arena
 from scripts.benches.figures import OURS, Figure, Taken, Unit, bound, floor, peer
-from scripts.benches.samples import Series, added
+from scripts.benches.samples import Sample, Series, added
 
 QUICK_SIZE = 10**8
 DECODE = "decode into huge pages"
 WRITE = "write into a memfd"
 FROM_STR = "1.3 decodes + a memfd write"
+PEERS = ("monty", "forkserver")
 LONG = 600.0
 """Seconds that a task may take."""
 
@@ -42,21 +43,22 @@ TEXTS = (
 
 def _from_str(arena: Arena, text: Text) -> Taken:
     size = text.bytes(arena)
+    peers = arena.of_peers("from_str", *PEERS, size=size, kind=text.kind, within=LONG)
+    with tempfile.TemporaryDirectory(prefix="bench-") as home:
+        sides = sides_of(arena, size, text.kind, str(Path(home) / "text"))
+        return Taken(_with_floor(arena.take(sides | peers, 7)))
+
+
+def sides_of(arena: Arena, size: int, kind: str, file: str) -> dict[str, Sample]:
+    """Ours and what it must cost at least; the file is made."""
     ours = arena.contender("contexts")
     decoder = arena.contender("floor", huge_pages=True)
-    with tempfile.TemporaryDirectory(prefix="bench-") as home:
-        file = str(Path(home) / "text")
-        decoder.ask("make_text", path=file, size=size, kind=text.kind, within=LONG)
-        taken = arena.take(
-            {
-                OURS: partial(ours.ask, "from_str", size=size, kind=text.kind, within=LONG),
-                DECODE: partial(decoder.ask, "decoded", path=file, within=LONG),
-                WRITE: arena.floor("written", size=size, within=LONG),
-                **arena.of_peers("from_str", size=size, kind=text.kind, within=LONG),
-            },
-            7,
-        )
-    return Taken(_with_floor(taken))
+    decoder.ask("make_text", path=file, size=size, kind=kind, within=LONG)
+    return {
+        OURS: partial(ours.ask, "from_str", size=size, kind=kind, within=LONG),
+        DECODE: partial(decoder.ask, "decoded", path=file, within=LONG),
+        WRITE: arena.floor("written", size=size, within=LONG),
+    }
 
 
 def _with_floor(taken: dict[str, Series]) -> Mapping[str, Series]:

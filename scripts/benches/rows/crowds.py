@@ -11,22 +11,25 @@ from scripts.benches.samples import Series
 
 MANY, QUICK = 1_000, 50
 NOTE = "crowd"
+LOOKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
-def _crowd(arena: Arena) -> Any:
+def crowd(arena: Arena) -> Any:
     """Opened once for all figures of it."""
     if NOTE not in arena.notes:
         count = MANY if arena.scale >= 1 else QUICK
-        arena.notes[NOTE] = arena.contender("crowd").ask("sessions", count=count, within=900.0)
+        arena.notes[NOTE] = arena.contender("crowd").ask(
+            "sessions", count=count, looks=LOOKS, within=900.0
+        )
     return arena.notes[NOTE]
 
 
 def _of_all(arena: Arena, what: str) -> Taken:
-    return Taken({OURS: Series((tuple(_crowd(arena)[what]),))})
+    return Taken({OURS: Series((tuple(crowd(arena)[what]),))})
 
 
 def _slowest(arena: Arena) -> Taken:
-    return Taken({OURS: Series(((max(_crowd(arena)["answering"]),),))})
+    return Taken({OURS: Series(((max(crowd(arena)["answering"]),),))})
 
 
 def _figure(name: str, title: str, unit: Unit, *promises: Promise, what: str) -> Figure:

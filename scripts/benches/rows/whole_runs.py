@@ -9,6 +9,7 @@ from scripts.benches.figures import OURS, Figure, Taken, Unit, bound, floor, pee
 from scripts.benches.samples import Series
 
 LONG_RUN = 500
+LONG_NOTE = "long run"
 EARLY = "step 5"
 CONCURRENT = 100
 SUBCALLS = {
@@ -32,12 +33,18 @@ def _subcalls(arena: Arena, way: str) -> Taken:
 
 def _bookkeeping(arena: Arena) -> Taken:
     """The steps around the fifth and the last of the same run, some runs."""
-    early, late = [], []
-    for _ in range(arena.rounds(4)):
-        steps = arena.contender("runs").ask("bookkeeping", steps=LONG_RUN, within=300.0)
-        early.append(tuple(steps[3:33]))
-        late.append(tuple(steps[-30:]))
-    return Taken({OURS: Series(tuple(late)), EARLY: Series(tuple(early))})
+    runs = long_run(arena)
+    early = tuple(tuple(steps[2:32]) for steps in runs)
+    late = tuple(tuple(steps[-30:]) for steps in runs)
+    return Taken({OURS: Series(late), EARLY: Series(early)})
+
+
+def long_run(arena: Arena) -> list[list[float]]:
+    """Seconds of each step of some long runs; measured once."""
+    if LONG_NOTE not in arena.notes:
+        ask = partial(arena.contender("runs").ask, "bookkeeping", steps=LONG_RUN, within=300.0)
+        arena.notes[LONG_NOTE] = [ask() for _ in range(arena.rounds(4))]
+    return arena.notes[LONG_NOTE]
 
 
 FIGURES = (
