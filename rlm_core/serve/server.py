@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,21 +33,13 @@ def serve(
 
     Raises OSError where the address cannot be listened at, and ConfigError for a profile.
     """
-    with _listener(settings) as sock:
-        asyncio.run(_serve(sock, settings, profiles, keys, listening))
+    with listener(settings) as sock:
+        asyncio.run(_serve(sock, Service(settings, profiles, keys), listening))
 
 
-async def _serve(
-    sock: socket.socket,
-    settings: Settings,
-    profiles: Profiles,
-    keys: Keys,
-    listening: Callable[[str], object],
-) -> None:
-    service = Service(settings, profiles, keys)
-    server = _Server(_config(service), service)
-    listening(_address(sock))
-    await server.serve(sockets=[sock])
+async def _serve(sock: socket.socket, service: Service, listening: Callable[[str], object]) -> None:
+    listening(address_of(sock))
+    await Server(service).serve(sockets=[sock])
 
 
 def _config(service: Service) -> uvicorn.Config:
@@ -65,33 +58,38 @@ def _config(service: Service) -> uvicorn.Config:
     )
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Ends at the first signal once all is answered, and at the second one at once."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
-        super().__init__(config)
+    def __init__(self, service: Service) -> None:
+        super().__init__(_config(service))
         self._service = service
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         """uvicorn's own raises the signal again at the end, before all is tidied up."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # who runs a server beside something else ends it by `end`
+            return
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
         for number in signals:
-            loop.add_signal_handler(number, self._end)
+            loop.add_signal_handler(number, self.end)
         try:
             yield
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Finish what is under way and end; at the second time, end now."""
         self.force_exit = self.should_exit
         self.should_exit = True
         self._service.begin_closing()
 
 
-def _listener(settings: Settings) -> socket.socket:
+def listener(settings: Settings) -> socket.socket:
+    """A socket that listens. Raises OSError where the address cannot be had."""
     family, kind, _, _, address = socket.getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -106,6 +104,7 @@ def _listener(settings: Settings) -> socket.socket:
     return sock
 
 
-def _address(sock: socket.socket) -> str:
+def address_of(sock: socket.socket) -> str:
+    """What a socket listens at, as the beginning of a URL."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
