@@ -43,7 +43,7 @@ def lines(report: Report) -> list[tuple[str, ...]]:
 
 def _row_lines(row: Row) -> Iterator[tuple[str, ...]]:
     if row.failure is not None:
-        yield (row.name, "not measured", "", row.failure, "", "", "", "FAILED")
+        yield (row.name, "not measured", "", "", "", "", "", "FAILED")
         return
     ours = row.sides[OURS]
     first = (row.name, amount(ours.median, row.unit), amount(ours.p99, row.unit))
@@ -89,7 +89,18 @@ def plain(report: Report) -> str:
     """The table for a terminal."""
     rows = lines(report)
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    return "\n".join(_padded(row, widths) for row in rows)
+    return "\n".join([*(_padded(row, widths) for row in rows), *_failures(report)])
+
+
+def _failures(report: Report) -> Iterator[str]:
+    """What went wrong, in words."""
+    failed = [(row.name, row.failure) for row in report.rows]
+    failed += [(curve.name, curve.failure) for curve in report.curves]
+    failed += [(peer.name, peer.failure) for peer in report.peers]
+    failed += [("a peer is left out", complaint) for complaint in report.complaints]
+    for name, failure in failed:
+        if failure is not None:
+            yield f"{name}: {failure}"
 
 
 def _padded(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from rlm_sandbox import Limits, Sandbox, State
 from scripts.benches.contenders import kernels
@@ -14,6 +15,7 @@ from scripts.benches.contenders.stage import (
     descendants,
     now,
     numbered,
+    parent,
     place,
     private_memory,
     proportional_memory,
@@ -212,12 +214,11 @@ def _settled() -> int:
     return proportional_memory(descendants(os.getpid()))
 
 
-def _depth(process: int) -> int:
+def _depth(process: int | None) -> int:
     """How many generations below this process."""
     depth = 0
-    while process != os.getpid():
-        with open(f"/proc/{process}/stat") as file:  # noqa: PTH123 - one line
-            process = int(file.read().rpartition(")")[2].split()[1])
+    while process is not None and process != os.getpid():
+        process = parent(Path(f"/proc/{process}"))
         depth += 1
     return depth
 

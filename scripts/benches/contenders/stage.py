@@ -74,17 +74,18 @@ def descendants(process: int) -> list[int]:
     """The process ids of all children, their children and so on."""
     below: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
-            below.setdefault(parent, []).append(int(entry.name))
+        if entry.name.isdigit() and (above := parent(entry)) is not None:
+            below.setdefault(above, []).append(int(entry.name))
     found = [process]
     for one in found:
         found += below.get(one, [])
     return found[1:]
 
 
-def _parent(entry: Path) -> int | None:
+def parent(entry: Path) -> int | None:
+    """Of a process by its directory in /proc. Its name, which comes before, is any bytes."""
     try:
-        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        return int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
     except (OSError, IndexError):  # it has ended meanwhile
         return None
 
