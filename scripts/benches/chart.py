@@ -17,7 +17,12 @@ COLUMNS = 3
 OURS_COLOUR, LINE_COLOUR, OTHER_COLOUR = "#1b6ac9", "#8a8f98", "#b9bec6"
 INK, FAINT = "#24292f", "#e3e6ea"
 FONT = "font-family='system-ui, sans-serif'"
-BARS = ("fresh", "exec-free", "callbacks-one", "episodes")
+BARS = {
+    "fresh": "A fresh worker to its first result",
+    "exec-free": "A short new line in a live session",
+    "callbacks-one": "Host callbacks a second, on one core",
+    "episodes": "Whole episodes a second",
+}
 """Rows that are shown as bars, before the curves."""
 BAR_ROOM = 110
 LONGEST_LABEL, LONGEST_TITLE = 17, 46
@@ -124,7 +129,7 @@ def _bars(row: Row) -> Iterator[str]:
     """Ours and everybody else, the quickest first."""
     sides = sorted(row.sides.items(), key=_median, reverse=row.unit is Unit.RATE)
     x = Scale.over([side.median for _, side in sides], BAR_ROOM, PANEL_WIDTH - RIGHT - 46)
-    yield _title(row.title)
+    yield _title(BARS[row.name])
     step = (PANEL_HEIGHT - TOP - 14) / len(sides)
     for number, (name, side) in enumerate(sides):
         height = TOP + number * step

@@ -24,6 +24,7 @@ class Source:
     """Where a peer comes from. Its contender has its name."""
 
     name: str
+    what: str
     packages: tuple[str, ...] = ()
     """What pip installs; the first is the peer. Without any it runs on this Python as it is."""
     least: str = "3.11"
@@ -31,14 +32,14 @@ class Source:
 
 
 SOURCES = (
-    Source("monty", ("pydantic-monty",)),
-    Source("pyrlm", ("pyrlm-runtime",), "3.12"),
-    Source("forkserver"),
-    Source("jupyter", ("ipykernel", "jupyter_client")),
-    Source("dspy", ("dspy",)),
-    Source("rlms", ("rlms",)),
-    Source("bubblewrap"),
-    Source("control"),
+    Source("monty", "a Python interpreter in Rust, in worker processes", ("pydantic-monty",)),
+    Source("pyrlm", "in the controller's own process", ("pyrlm-runtime",), "3.12"),
+    Source("forkserver", "multiprocessing: a process, no wall"),
+    Source("jupyter", "a kernel: a process, no wall", ("ipykernel", "jupyter_client")),
+    Source("dspy", "its LocalInterpreter: a process, no wall", ("dspy",)),
+    Source("rlms", "the official one, in the controller's own process", ("rlms",)),
+    Source("bubblewrap", "a plain process within namespaces"),
+    Source("control", "`python -I -S` over a socketpair: the least that works, no wall"),
 )
 
 
@@ -61,7 +62,7 @@ def gather(
             Contender(source.name, python=peer.python).close()
         except (Unusable, ContenderFailed) as failed:
             tell(f"{source.name}: {failed}")
-            states.append(PeerState(source.name, failure=str(failed)))
+            states.append(PeerState(source.name, source.what, failure=str(failed)))
             continue
         peers[source.name] = peer
         states.append(_state(source, peer))
@@ -114,4 +115,4 @@ def _state(source: Source, peer: Peer) -> PeerState:
     asked = "import platform, sys; from importlib.metadata import version\n"
     asked += "print(platform.python_version(), *map(version, sys.argv[1:]))"
     python, *versions = _run([peer.python, "-c", asked, *source.packages[:1]]).split()
-    return PeerState(source.name, *(versions or [""]), python)
+    return PeerState(source.name, source.what, *(versions or [""]), python)

@@ -53,8 +53,9 @@ def _line(*cells: str) -> str:
 
 def _measured_on(report: Report) -> str:
     machine = report.machine
-    peers = [f"{peer.name} {peer.version}".strip() for peer in report.peers if peer.failure is None]
-    beside = f" Peers: {', '.join(peers)}." if peers else ""
+    there = [peer for peer in report.peers if peer.failure is None]
+    peers = [f"{peer.name} {peer.version}".strip() + f" ({peer.what})" for peer in there]
+    beside = f" Peers: {'; '.join(peers)}." if peers else ""
     reached = [one.reached for row in report.rows for one in row.comparisons]
     return (
         f"{report.date}: {machine.processor}, {machine.cores} cores, Linux {machine.kernel}, "

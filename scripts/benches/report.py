@@ -84,6 +84,7 @@ class PeerState(msgspec.Struct, frozen=True):
     """A peer that was asked for, and how that went."""
 
     name: str
+    what: str
     version: str = ""
     python: str = ""
     failure: str | None = None

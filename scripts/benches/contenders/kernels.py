@@ -82,8 +82,8 @@ REPEATS = 5
 def timed_source(kernel: str) -> str:
     """A program that runs a kernel some times after a warm-up and prints the seconds of each.
 
-    CPU seconds, where the interpreter counts them: on a busy machine the others' share of the wall clock is
-    larger than what is measured.
+    CPU seconds, where the interpreter counts them: on a busy machine the others' share of the wall
+    clock is larger than what is measured.
     """
     return (
         "from time import perf_counter, process_time\n"
