@@ -40,6 +40,7 @@ class Intake:
 
     def __init__(self, path: Path | str, *, contexts: Collection[str] = ()) -> None:
         self.path = Path(path)
+        self._shown = "tasks" if self.path.is_relative_to("/proc") else str(self.path)
         self._contexts = frozenset(contexts)
         self._first_line: IdTable = IdTable()
 
@@ -59,7 +60,7 @@ class Intake:
             else:
                 tasks += 1
         if bad and not skip_bad:
-            raise BadInput(self.path, bad, bad_count)
+            raise BadInput(self._shown, bad, bad_count)
         return Checked(tasks, tuple(bad), bad_count)
 
     def tasks(self) -> Iterator[Task]:
@@ -116,9 +117,8 @@ def as_file(tasks: Path | str | Iterable[Mapping[str, object]]) -> Generator[Pat
     import json
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="rlm-batch-") as directory:
-        path = Path(directory) / "tasks.jsonl"
-        with path.open("w", encoding="ascii") as file:
-            for task in tasks:
-                file.write(json.dumps(task) + "\n")
-        yield path
+    with tempfile.TemporaryFile("w", encoding="ascii") as file:  # gone even after a SIGKILL
+        for task in tasks:
+            file.write(json.dumps(task) + "\n")
+        file.flush()
+        yield Path(f"/proc/self/fd/{file.fileno()}")

@@ -217,7 +217,7 @@ class Named(Generic[T]):
         name, equals, value = text.rpartition("=")
         if self._needs_name:
             name, equals, value = text.partition("=")
-        if (self._needs_name and not name) or (equals and not name):
+        if (equals and not name) or (self._needs_name and not equals):
             raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
         return name or "*", self._value(value)
 

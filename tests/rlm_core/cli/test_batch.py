@@ -1,0 +1,221 @@
+"""`rlm batch` from the outside: real processes, real files, a real server, every exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlm_core.cli import Exit
+from tests.rlm_core.adapters.chat_server import ChatServer, Hang, Judge, Reply, chat, json_reply
+from tests.rlm_core.cli.command import QUESTION, Ended, environment, home, rlm
+
+__all__ = ["home"]
+DEADLINE = 60.0
+
+
+def tasks(home: Path, *names: str, **more: object) -> None:
+    lines = [
+        json.dumps({"custom_id": name, "question": QUESTION, "context": "vault.txt"} | more)
+        for name in names
+    ]
+    (home / "tasks.jsonl").write_text("\n".join(lines))
+
+
+def batch(home: Path, *flags: str) -> Ended:
+    return rlm(home, "batch", "-i", "tasks.jsonl", "-o", "results.jsonl", *flags)
+
+
+def results(home: Path) -> dict[str, dict[str, Any]]:
+    path = home / "results.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    assert len({line["custom_id"] for line in lines}) == len(lines)
+    return {line["custom_id"]: line for line in lines}
+
+
+def test_every_question_is_answered_and_a_table_tells_of_it(home: Path) -> None:
+    tasks(home, "a", "b", "c")
+    done = batch(home, "--traces", "traces")
+    assert done.returncode == Exit.ANSWERED
+    assert "7319" in results(home)["b"]["answer"]
+    assert sorted(path.name for path in (home / "traces").iterdir()) == [
+        "a.jsonl",
+        "b.jsonl",
+        "c.jsonl",
+    ]
+    assert "answered          3" in done.stderr
+    assert done.stdout == ""
+    again = batch(home, "--json")
+    assert json.loads(again.stdout)["before"] == 3
+
+
+def test_a_context_is_given_once_and_named_by_tasks(home: Path) -> None:
+    lines = [{"custom_id": n, "question": QUESTION, "context_ref": "vault"} for n in "ab"]
+    (home / "tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert batch(home, "--context", "vault=vault.txt").returncode == Exit.ANSWERED
+    assert "7319" in results(home)["a"]["answer"]
+    assert batch(home).returncode == Exit.INPUT
+    twice = batch(home, "--context", "a=vault.txt", "--context", "a=vault.txt")
+    assert twice.returncode == Exit.USAGE
+
+
+def test_bad_lines_are_told_and_nothing_is_run(home: Path) -> None:
+    tasks(home, "a", "a")
+    done = batch(home)
+    assert done.returncode == Exit.INPUT
+    assert "line 2: custom_id 'a' is that of line 1 too" in done.stderr
+    assert results(home) == {}
+    done = batch(home, "--skip-bad")
+    assert done.returncode == Exit.ANSWERED
+    assert "left out line 2" in done.stderr
+
+
+def test_tasks_without_an_answer_are_told_and_run_again_when_asked(home: Path) -> None:
+    tasks(home, "a", "b")
+    (home / "vault.txt").rename(home / "elsewhere.txt")
+    (home / "vault.txt").write_bytes(b"\0\0")
+    done = batch(home)
+    assert done.returncode == Exit.LIMIT
+    assert "2 of 2 tasks have no answer" in done.stderr
+    assert results(home)["a"]["error"]["type"] == "ContextError"
+    (home / "elsewhere.txt").rename(home / "vault.txt")
+    assert batch(home, "--retry-failed").returncode == Exit.ANSWERED
+    assert results(home)["a"]["status"] == "answered"
+
+
+def test_what_it_costs_is_told_and_bounded(home: Path) -> None:
+    tasks(home, *map(str, range(10)))
+    answer = chat("FINAL: 7319", usage={"prompt_tokens": 1, "completion_tokens": 1})
+    with ChatServer(answer) as server:
+        named = ("--model", "m", "--base-url", server.base_url)
+        flags = ("--price", "1e6:1e6", "--max-cost", "7", "--concurrency", "2")
+        done = batch(home, *named, *flags)
+        assert done.returncode == Exit.LIMIT
+        assert "--max-cost" in done.stderr
+        assert {line["cost"] for line in results(home).values()} == {2.0}
+        assert 1 <= len(results(home)) <= 3
+    assert batch(home, "--max-cost", "7").returncode == Exit.USAGE
+
+
+def test_a_model_that_refuses_the_key_ends_it(home: Path) -> None:
+    tasks(home, "a", "b")
+    with ChatServer(json_reply({"error": {"message": "bad key"}}, 401)) as server:
+        done = batch(home, "--model", "m", "--base-url", server.base_url)
+    assert done.returncode == Exit.MODEL
+    assert "start again" in done.stderr
+    assert results(home) == {}
+
+
+def test_another_file_is_not_written_over(home: Path) -> None:
+    tasks(home, "a")
+    (home / "results.jsonl").write_text("Dear diary\n")
+    assert batch(home).returncode == Exit.USAGE
+    assert (home / "results.jsonl").read_text() == "Dear diary\n"
+
+
+def test_a_flag_of_the_cluster_needs_the_cluster(home: Path) -> None:
+    tasks(home, "a")
+    done = batch(home, "--actors", "3")
+    assert done.returncode == Exit.USAGE
+    assert "--engine ray" in done.stderr
+
+
+def started(home: Path, server: ChatServer, *flags: str) -> subprocess.Popen[str]:
+    files = ["-i", "tasks.jsonl", "-o", "results.jsonl"]
+    model = ["--model", "m", "--base-url", server.base_url]
+    return subprocess.Popen(
+        [sys.executable, "-m", "rlm_core.cli", "batch", *files, *model, *flags],
+        cwd=home,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Any) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
+
+
+def held_until(release: Path) -> Judge:
+    """Answers once that file is there."""
+
+    def decide(_: object) -> Reply:
+        wait_for(release.exists)
+        return chat("FINAL: 7319")
+
+    return Judge(decide)
+
+
+def test_ctrl_c_lets_what_runs_end_and_the_next_start_does_the_rest(home: Path) -> None:
+    tasks(home, "a", "b", "c", "d")
+    with ChatServer(held_until(home / "release")) as server:
+        with started(home, server, "--concurrency", "2") as running:
+            wait_for(lambda: len(server.requests) >= 2)
+            running.send_signal(signal.SIGINT)
+            assert running.stderr is not None
+            assert "finishing what runs" in running.stderr.readline()
+            (home / "release").touch()
+            running.communicate(timeout=DEADLINE)
+        assert running.returncode == Exit.INTERRUPTED
+        assert len(results(home)) == 2
+        model = ("--model", "m", "--base-url", server.base_url)
+        assert batch(home, *model).returncode == Exit.ANSWERED
+        assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_twice_stops_at_once(home: Path, signals: tuple[signal.Signals, ...]) -> None:
+    tasks(home, "a", "b")
+    with ChatServer(Hang()) as server, started(home, server) as running:
+        wait_for(lambda: len(server.requests) >= 2)
+        for number in signals:
+            running.send_signal(number)
+            assert running.stderr is not None
+            running.stderr.readline()
+        told = running.communicate(timeout=DEADLINE)[1]
+    assert running.returncode == Exit.INTERRUPTED
+    assert "start the same command again" in told
+    assert results(home) == {}
+    assert not (home / "results.jsonl.begun").exists()
+
+
+def test_the_disk_may_be_full(home: Path) -> None:
+    tasks(home, *map(str, range(30)))
+    program = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))\n"
+        "from rlm_core.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    with ChatServer(chat("FINAL: 7319")) as server:
+        model = ("--model", "m", "--base-url", server.base_url)
+        files = ("-i", "tasks.jsonl", "-o", "results.jsonl")
+        done = subprocess.run(
+            [sys.executable, "-c", program, "batch", *files, *model],
+            cwd=home,
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE,
+        )
+        assert done.returncode == Exit.OUTPUT
+        assert "make room" in done.stderr
+        before = results(home)
+        assert 0 < len(before) < 30
+        asked = len(server.requests)
+        assert batch(home, *model).returncode == Exit.ANSWERED
+        assert len(results(home)) == 30
+        assert len(server.requests) - asked == 30 - len(before)
+    assert not (home / "results.jsonl.begun").exists()
