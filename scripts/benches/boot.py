@@ -15,6 +15,5 @@ if __name__ == "__main__":
     # installed package is measured before its source.
     sys.path[:1] = []
     sys.path.append(str(Path(__file__).resolve().parents[2]))
-    importlib.import_module("scripts.benches.contenders.stage").serve(
-        importlib.import_module(f"scripts.benches.contenders.{name}").TASKS
-    )
+    stage = importlib.import_module("scripts.benches.contenders.stage")
+    stage.serve(f"scripts.benches.contenders.{name}")

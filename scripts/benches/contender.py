@@ -48,10 +48,17 @@ class Contender:
             start_new_session=True,  # so that all that it started can be ended with it
         )
         try:
-            self.tasks: frozenset[str] = frozenset(self._hear(START_SECONDS)["tasks"])
+            self.tasks = self._greeted()
         except BaseException:
             self.close()
             raise
+
+    def _greeted(self) -> frozenset[str]:
+        """The names of its tasks, which it says first of all."""
+        hello = self._hear(START_SECONDS)
+        if "error" in hello:
+            raise ContenderFailed(f"{self.name} cannot start: {hello['error']}")
+        return frozenset(hello["tasks"])
 
     def ask(self, task: str, *, within: float = 120.0, **arguments: object) -> Any:
         """The value of a task, which may take so many seconds. Raises ContenderFailed."""

@@ -17,6 +17,7 @@ class Measured(msgspec.Struct, frozen=True):
 
     median: float
     p99: float
+    """What 99 of 100 are better than; of rates, the low ones."""
     low: float
     high: float
     """The quartiles."""
@@ -123,17 +124,17 @@ def row_of(figure: Figure, taken: Taken) -> Row:
         figure.name,
         figure.title,
         figure.unit,
-        {name: _measured(series) for name, series in taken.sides.items()},
+        {name: _measured(series, figure.unit) for name, series in taken.sides.items()},
         [_comparison(promise, taken) for promise in promises],
         dict(taken.parts),
         [promise.base for promise in figure.promises if promise not in promises],
     )
 
 
-def _measured(series: Series) -> Measured:
+def _measured(series: Series, unit: Unit) -> Measured:
     return Measured(
         series.median,
-        series.percentile(0.99),
+        series.percentile(0.01 if unit is Unit.RATE else 0.99),
         series.percentile(0.25),
         series.percentile(0.75),
         len(series.values),

@@ -6,6 +6,7 @@ It runs in environments of other projects, on Pythons of theirs: the standard li
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import sys
@@ -19,8 +20,8 @@ now = time.perf_counter
 Tasks = Mapping[str, Callable[..., Any]]
 
 
-def serve(tasks: Tasks) -> None:
-    """Answer requests from standard input until it ends.
+def serve(module: str) -> None:
+    """Answer requests for the `TASKS` of a module from standard input until it ends.
 
     What a task prints goes to standard error, so that it is not taken for an answer.
     """
@@ -28,6 +29,11 @@ def serve(tasks: Tasks) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    try:
+        tasks: Tasks = importlib.import_module(module).TASKS
+    except Exception as error:  # noqa: BLE001 - whatever is missing, the bench reports it
+        _say(answers, _failure(error))
+        return
     _say(answers, {"tasks": sorted(tasks)})
     for line in requests:
         request = json.loads(line)
@@ -36,8 +42,12 @@ def serve(tasks: Tasks) -> None:
         try:
             answer = {"value": tasks[request["task"]](**request["arguments"])}
         except Exception as error:  # noqa: BLE001 - whatever it is, the bench reports it
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            answer = _failure(error)
         _say(answers, answer)
+
+
+def _failure(error: Exception) -> dict[str, object]:
+    return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _say(answers: TextIO, answer: Mapping[str, object]) -> None:
