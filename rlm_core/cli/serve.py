@@ -33,7 +33,7 @@ def serve(arguments: ServeArguments, environment: Mapping[str, str], output: Out
         _require_packages()
         model = ModelSettings.gather(arguments, environment)
         configure_logging(model.log_level)
-        profiles = _profiles(arguments, model.model, output)
+        profiles = _profiles(arguments, model.model)
         keys = _keys(arguments, environment)
         settings = _settings(arguments)
         _require_keys(arguments, settings, keys)
@@ -63,10 +63,8 @@ def _require_packages() -> None:
 def _serve(settings: Settings, profiles: Profiles, keys: Keys, output: Output) -> None:
     from rlm_core.serve import server
 
-    names = ", ".join(profiles.names())
-    told = _Told(output, names)
     try:
-        server.serve(settings, profiles, keys, told)
+        server.serve(settings, profiles, keys, _Told(output, profiles))
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         raise UsageError(f"cannot listen at {where}: {error.strerror or error}") from error
@@ -75,17 +73,21 @@ def _serve(settings: Settings, profiles: Profiles, keys: Keys, output: Output) -
 class _Told:
     """Says where the server listens."""
 
-    def __init__(self, output: Output, names: str) -> None:
+    def __init__(self, output: Output, profiles: Profiles) -> None:
         self._output = output
-        self._names = names
+        self._profiles = profiles
 
     def __call__(self, address: str) -> None:
-        self._output.notice(f"serving {self._names} at {address}/v1 (Ctrl-C ends it)")
+        if any(profile.model == OFFLINE for profile in self._profiles.by_name.values()):
+            self._output.notice(
+                "the offline keyword model answers: it looks for the question's words and "
+                "understands none of them; for a language model use --model and --base-url"
+            )
+        names = ", ".join(self._profiles.names())
+        self._output.notice(f"serving {names} at {address}/v1 (Ctrl-C ends it)")
 
 
-def _profiles(
-    arguments: ServeArguments, model: OfflineModel | ServedModel, output: Output
-) -> Profiles:
+def _profiles(arguments: ServeArguments, model: OfflineModel | ServedModel) -> Profiles:
     """The profiles of the file, or one of the flags. Raises UsageError or ConfigError."""
     if arguments.config is not None:
         _refuse_flags_beside_a_file(arguments)
@@ -93,13 +95,8 @@ def _profiles(
     match model:
         case ServedModel(name, sub_name, base_url):
             profile = Profile(model=name, sub_model=sub_name, base_url=base_url)
-        case OfflineModel(chosen):
+        case OfflineModel():
             profile = Profile(model=OFFLINE)
-            if not chosen:
-                output.notice(
-                    "the offline keyword model answers: it looks for the question's words and "
-                    "understands none of them; for a language model use --model and --base-url"
-                )
     given = {
         "max_steps": arguments.max_steps,
         "max_subcalls": arguments.max_subcalls,

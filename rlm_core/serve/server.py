@@ -39,7 +39,10 @@ def serve(
 
 async def _serve(sock: socket.socket, service: Service, listening: Callable[[str], object]) -> None:
     listening(address_of(sock))
-    await Server(service).serve(sockets=[sock])
+    try:
+        await Server(service).serve(sockets=[sock])
+    finally:  # uvicorn leaves the end of the application out when it is told to end now
+        await service.close()
 
 
 def _config(service: Service) -> uvicorn.Config:

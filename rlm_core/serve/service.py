@@ -141,7 +141,7 @@ class Service:
         self._straight.close()
 
     async def close(self) -> None:
-        """Stop what is still under way, wait for its end, and close all connections."""
+        """Stop what is still under way, wait for its end, close all connections. Idempotent."""
         self.begin_closing()
         jobs = list(self._jobs)
         for job in jobs:

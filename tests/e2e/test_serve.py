@@ -1,0 +1,296 @@
+"""The official client against a server in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+import rlm_core
+from tests.rlm_core.adapters.chat_server import ChatServer, Hang, json_reply
+from tests.rlm_core.serve.serving import LONG, SECONDS, model_that, usage
+
+if TYPE_CHECKING:
+    from typing import Self
+
+pytest.importorskip("starlette", reason="rlm serve needs starlette: pip install --group test")
+openai = pytest.importorskip("openai", reason="the official client: pip install --group test")
+
+KEY = "a-key-for-this-test-alone"
+QUESTION = [{"role": "user", "content": "Who built the bridge?"}]
+DOCUMENT = [{"role": "user", "content": LONG + "Ann built it." + LONG}, *QUESTION]
+CODE = "```python\nhits = ctx.find('Ann built it')\nsaid = llm_query('who?')\n```"
+
+
+class ServerProcess:
+    """`rlm serve` before a model's server; ended by SIGTERM when the block is left."""
+
+    def __init__(self, model: ChatServer, *flags: str) -> None:
+        command = [sys.executable, "-m", "rlm_core.cli", "serve", "--port", "0"]
+        command += ["--model", "tiny", "--base-url", model.base_url, *flags]
+        own = ("PROXY", "LLM_", "OPENAI_", "RLM_")
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not any(part in name.upper() for part in own)
+        }
+        environment["PYTHONPATH"] = str(Path(rlm_core.__file__).parents[1])
+        environment["RLM_SERVE_KEYS"] = KEY
+        self.process = subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.told: list[str] = []
+
+    def __enter__(self) -> Self:
+        stderr = self.process.stderr
+        assert stderr is not None
+        for line in stderr:
+            self.told.append(line)
+            found = re.search(r"serving .* at (http://\S+/v1) ", line)
+            if found:
+                self.base_url = found[1]
+                break
+        else:
+            pytest.fail(f"it does not serve: {self.told}")
+        self._reading = threading.Thread(target=self.told.extend, args=(stderr,))
+        self._reading.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        below: list[psutil.Process] = []
+        if self.process.poll() is None:
+            below = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.code = self.process.wait(SECONDS)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self._reading.join()
+            assert self.process.stderr is not None
+            self.process.stderr.close()
+        psutil.wait_procs(below, timeout=5)
+        left = [each for each in below if each.is_running()]
+        assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
+
+    def until_it_refuses(self) -> None:
+        """It has been told to end, and knows."""
+        host, port = self.base_url.removeprefix("http://").removesuffix("/v1").split(":")
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection((host, int(port)), timeout=SECONDS).close()
+            except ConnectionError:
+                return
+            time.sleep(0.01)
+        pytest.fail("it still takes connections")
+
+    def client(self, **options: Any) -> Any:
+        return openai.OpenAI(base_url=self.base_url, **{"api_key": KEY, **options})
+
+
+def finder(prompt: str) -> str:
+    if prompt.endswith("who?"):
+        return "It was Ann."
+    return "FINAL_VAR: said" if CODE in prompt else CODE
+
+
+def test_the_official_client_asks_in_every_way_that_it_knows() -> None:
+    with model_that(finder) as model, ServerProcess(model) as server:
+        with server.client() as client:
+            _plain(client)
+            _streamed(client)
+            _models(client)
+        asyncio.run(_async(server))
+    assert server.code == 0
+    assert all("Traceback" not in line for line in server.told)
+
+
+def _plain(client: Any) -> None:
+    said = client.chat.completions.create(model="rlm", messages=DOCUMENT, max_tokens=100)
+    assert said.choices[0].message.content == "It was Ann."
+    assert said.choices[0].finish_reason == "stop"
+    assert said.usage.total_tokens == 330
+    assert said.usage.rlm["sub"] == usage(100, 10)
+    assert said._request_id
+    raw = client.chat.completions.with_raw_response.create(model="tiny", messages=DOCUMENT)
+    assert raw.parse().model == "tiny"
+
+
+def _streamed(client: Any) -> None:
+    options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks = list(client.chat.completions.create(model="rlm", messages=DOCUMENT, **options))
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert text == "It was Ann."
+    assert chunks[-1].usage.total_tokens == 330
+    with client.chat.completions.stream(model="rlm", messages=DOCUMENT) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_completion()
+    assert "content.delta" in kinds
+    assert final.choices[0].message.content == "It was Ann."
+
+
+def _models(client: Any) -> None:
+    assert [model.id for model in client.models.list()] == ["rlm", "tiny"]
+    assert client.models.retrieve("tiny").id == "tiny"
+
+
+async def _async(server: ServerProcess) -> None:
+    async with openai.AsyncOpenAI(base_url=server.base_url, api_key=KEY) as client:
+        create = client.chat.completions.create
+        said = await asyncio.gather(*(create(model="rlm", messages=DOCUMENT) for _ in range(4)))
+        assert {each.choices[0].message.content for each in said} == {"It was Ann."}
+        stream = await create(model="rlm", messages=DOCUMENT, stream=True)
+        pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+        assert "".join(pieces) == "It was Ann."
+
+
+@pytest.mark.parametrize("messages", [QUESTION, DOCUMENT])
+def test_structured_output_is_parsed_by_the_client(messages: Any) -> None:
+    import pydantic
+
+    class Builder(pydantic.BaseModel):
+        who: str
+        year: int | None
+
+    def answers(prompt: str) -> str:
+        return 'FINAL: {"who": "Ann", "year": 1902}' if "is missing" in prompt else "FINAL: {}"
+
+    with model_that(answers) as model, ServerProcess(model) as server, server.client() as client:
+        said = client.chat.completions.parse(
+            model="rlm", messages=messages, response_format=Builder
+        )
+    assert said.choices[0].message.parsed == Builder(who="Ann", year=1902)
+
+
+def test_every_error_is_the_clients_own_class_and_only_what_helps_is_tried_again() -> None:
+    failing = json_reply({"error": {"message": "no such model"}}, status=404)
+    with (
+        ChatServer(failing) as model,
+        ServerProcess(model, "--max-request", "100kB") as server,
+        server.client() as client,
+    ):
+        stranger = client.with_options(api_key="wrong-wrong-wrong-wrong")
+        with pytest.raises(openai.AuthenticationError, match="API key is needed"):
+            stranger.chat.completions.create(model="rlm", messages=QUESTION)
+        ask = client.chat.completions.create
+        with pytest.raises(openai.NotFoundError, match="gpt-9") as unknown:
+            ask(model="gpt-9", messages=QUESTION)
+        assert unknown.value.code == "model_not_found"
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask(model="rlm", messages=QUESTION, n=2)
+        assert refused.value.param == "n"
+        tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+        with pytest.raises(openai.BadRequestError, match="tools are not supported"):
+            ask(model="rlm", messages=QUESTION, tools=[tool])
+        image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
+        with pytest.raises(openai.BadRequestError, match="images are not supported"):
+            ask(model="rlm", messages=[{"role": "user", "content": image}])
+        with pytest.raises(openai.APIStatusError) as large:
+            ask(model="rlm", messages=[{"role": "user", "content": "x" * 200_000}])
+        assert large.value.status_code == 413
+        asked_before = len(model.requests)
+        with pytest.raises(openai.InternalServerError) as upstream:
+            ask(model="rlm", messages=QUESTION)
+        assert upstream.value.status_code == 502
+        assert len(model.requests) == asked_before + 1  # not tried again by the client
+        with pytest.raises(openai.APIError, match=r"did not answer|refused"):
+            list(ask(model="rlm", messages=DOCUMENT, stream=True))
+
+
+def test_a_client_that_is_told_to_come_later_comes_later_by_itself() -> None:
+    answering = threading.Event()
+
+    def slow(prompt: str) -> str:
+        if "first" in prompt:
+            assert answering.wait(SECONDS)
+        return "FINAL: done"
+
+    first = [{"role": "user", "content": "first " + LONG}, *QUESTION]
+    flags = ("--runs", "1", "--queue", "0")
+    with (
+        model_that(slow) as model,
+        ServerProcess(model, *flags) as server,
+        Asking(server, first) as asking,
+        server.client(max_retries=0) as blunt,
+    ):
+        asking.until_the_model_is_asked(model)
+        with pytest.raises(openai.RateLimitError) as busy:
+            blunt.chat.completions.create(model="rlm", messages=DOCUMENT)
+        assert busy.value.response.headers["retry-after"]
+        threading.Timer(0.2, answering.set).start()
+        with server.client(max_retries=8) as patient:
+            said = patient.chat.completions.create(model="rlm", messages=DOCUMENT)
+    assert asking.said == ["done"]
+    assert said.choices[0].message.content == "done"
+
+
+def test_sigterm_finishes_what_is_under_way() -> None:
+    answering = threading.Event()
+
+    def slow(_: str) -> str:
+        assert answering.wait(SECONDS)
+        return "FINAL: done"
+
+    with model_that(slow) as model, ServerProcess(model) as server, Asking(server) as asking:
+        asking.until_the_model_is_asked(model)
+        server.process.send_signal(signal.SIGTERM)
+        server.until_it_refuses()
+        answering.set()
+    assert asking.said == ["done"]
+    assert server.code == 0
+
+
+def test_the_second_ctrl_c_ends_what_is_under_way() -> None:
+    flags = ("--grace", "600")
+    with ChatServer(Hang()) as model, ServerProcess(model, *flags) as server:
+        with Asking(server) as asking:
+            asking.until_the_model_is_asked(model)
+            server.process.send_signal(signal.SIGINT)
+            server.until_it_refuses()
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(SECONDS) == 0
+        assert model.client_gone.wait(SECONDS)
+    assert len(asking.said) == 1
+    assert isinstance(asking.said[0], openai.APIError)
+
+
+class Asking:
+    """A client that waits for its answer, or for the error that it gets instead."""
+
+    def __init__(self, server: ServerProcess, messages: Any = DOCUMENT) -> None:
+        self._server = server
+        self._messages = messages
+        self._thread = threading.Thread(target=self._ask)
+        self.said: list[Any] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+    def until_the_model_is_asked(self, model: ChatServer) -> None:
+        while not model.requests:
+            assert self._thread.is_alive()
+            self._thread.join(0.01)
+
+    def _ask(self) -> None:
+        with self._server.client(max_retries=0, timeout=SECONDS) as client:
+            try:
+                reply = client.chat.completions.create(model="rlm", messages=self._messages)
+                self.said.append(reply.choices[0].message.content)
+            except openai.APIError as error:
+                self.said.append(error)
