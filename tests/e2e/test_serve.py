@@ -18,18 +18,16 @@ import psutil
 import pytest
 
 import rlm_core
-from tests.rlm_core.adapters.chat_server import ChatServer, Hang, json_reply
-from tests.rlm_core.serve.serving import LONG, SECONDS, model_that, usage
+from tests.e2e.official import DOCUMENT, Asking, openai
+from tests.rlm_core.adapters.chat_server import ChatServer, Hang
+from tests.rlm_core.serve.serving import SECONDS, model_that, usage
 
 if TYPE_CHECKING:
     from typing import Self
 
 pytest.importorskip("starlette", reason="rlm serve needs starlette: pip install --group test")
-openai = pytest.importorskip("openai", reason="the official client: pip install --group test")
 
 KEY = "a-key-for-this-test-alone"
-QUESTION = [{"role": "user", "content": "Who built the bridge?"}]
-DOCUMENT = [{"role": "user", "content": LONG + "Ann built it." + LONG}, *QUESTION]
 CODE = "```python\nhits = ctx.find('Ann built it')\nsaid = llm_query('who?')\n```"
 
 
@@ -156,86 +154,6 @@ async def _async(server: ServerProcess) -> None:
         assert "".join(pieces) == "It was Ann."
 
 
-@pytest.mark.parametrize("messages", [QUESTION, DOCUMENT])
-def test_structured_output_is_parsed_by_the_client(messages: Any) -> None:
-    import pydantic
-
-    class Builder(pydantic.BaseModel):
-        who: str
-        year: int | None
-
-    def answers(prompt: str) -> str:
-        return 'FINAL: {"who": "Ann", "year": 1902}' if "is missing" in prompt else "FINAL: {}"
-
-    with model_that(answers) as model, ServerProcess(model) as server, server.client() as client:
-        said = client.chat.completions.parse(
-            model="rlm", messages=messages, response_format=Builder
-        )
-    assert said.choices[0].message.parsed == Builder(who="Ann", year=1902)
-
-
-def test_every_error_is_the_clients_own_class_and_only_what_helps_is_tried_again() -> None:
-    failing = json_reply({"error": {"message": "no such model"}}, status=404)
-    with (
-        ChatServer(failing) as model,
-        ServerProcess(model, "--max-request", "100kB") as server,
-        server.client() as client,
-    ):
-        stranger = client.with_options(api_key="wrong-wrong-wrong-wrong")
-        with pytest.raises(openai.AuthenticationError, match="API key is needed"):
-            stranger.chat.completions.create(model="rlm", messages=QUESTION)
-        ask = client.chat.completions.create
-        with pytest.raises(openai.NotFoundError, match="gpt-9") as unknown:
-            ask(model="gpt-9", messages=QUESTION)
-        assert unknown.value.code == "model_not_found"
-        with pytest.raises(openai.BadRequestError) as refused:
-            ask(model="rlm", messages=QUESTION, n=2)
-        assert refused.value.param == "n"
-        tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-        with pytest.raises(openai.BadRequestError, match="tools are not supported"):
-            ask(model="rlm", messages=QUESTION, tools=[tool])
-        image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
-        with pytest.raises(openai.BadRequestError, match="images are not supported"):
-            ask(model="rlm", messages=[{"role": "user", "content": image}])
-        with pytest.raises(openai.APIStatusError) as large:
-            ask(model="rlm", messages=[{"role": "user", "content": "x" * 200_000}])
-        assert large.value.status_code == 413
-        asked_before = len(model.requests)
-        with pytest.raises(openai.InternalServerError) as upstream:
-            ask(model="rlm", messages=QUESTION)
-        assert upstream.value.status_code == 502
-        assert len(model.requests) == asked_before + 1  # not tried again by the client
-        with pytest.raises(openai.APIError, match=r"did not answer|refused"):
-            list(ask(model="rlm", messages=DOCUMENT, stream=True))
-
-
-def test_a_client_that_is_told_to_come_later_comes_later_by_itself() -> None:
-    answering = threading.Event()
-
-    def slow(prompt: str) -> str:
-        if "first" in prompt:
-            assert answering.wait(SECONDS)
-        return "FINAL: done"
-
-    first = [{"role": "user", "content": "first " + LONG}, *QUESTION]
-    flags = ("--runs", "1", "--queue", "0")
-    with (
-        model_that(slow) as model,
-        ServerProcess(model, *flags) as server,
-        Asking(server, first) as asking,
-        server.client(max_retries=0) as blunt,
-    ):
-        asking.until_the_model_is_asked(model)
-        with pytest.raises(openai.RateLimitError) as busy:
-            blunt.chat.completions.create(model="rlm", messages=DOCUMENT)
-        assert busy.value.response.headers["retry-after"]
-        threading.Timer(0.2, answering.set).start()
-        with server.client(max_retries=8) as patient:
-            said = patient.chat.completions.create(model="rlm", messages=DOCUMENT)
-    assert asking.said == ["done"]
-    assert said.choices[0].message.content == "done"
-
-
 def test_sigterm_finishes_what_is_under_way() -> None:
     answering = threading.Event()
 
@@ -243,7 +161,11 @@ def test_sigterm_finishes_what_is_under_way() -> None:
         assert answering.wait(SECONDS)
         return "FINAL: done"
 
-    with model_that(slow) as model, ServerProcess(model) as server, Asking(server) as asking:
+    with (
+        model_that(slow) as model,
+        ServerProcess(model) as server,
+        Asking(server.base_url, KEY) as asking,
+    ):
         asking.until_the_model_is_asked(model)
         server.process.send_signal(signal.SIGTERM)
         server.until_it_refuses()
@@ -255,7 +177,7 @@ def test_sigterm_finishes_what_is_under_way() -> None:
 def test_the_second_ctrl_c_ends_what_is_under_way() -> None:
     flags = ("--grace", "600")
     with ChatServer(Hang()) as model, ServerProcess(model, *flags) as server:
-        with Asking(server) as asking:
+        with Asking(server.base_url, KEY) as asking:
             asking.until_the_model_is_asked(model)
             server.process.send_signal(signal.SIGINT)
             server.until_it_refuses()
@@ -264,33 +186,3 @@ def test_the_second_ctrl_c_ends_what_is_under_way() -> None:
         assert model.client_gone.wait(SECONDS)
     assert len(asking.said) == 1
     assert isinstance(asking.said[0], openai.APIError)
-
-
-class Asking:
-    """A client that waits for its answer, or for the error that it gets instead."""
-
-    def __init__(self, server: ServerProcess, messages: Any = DOCUMENT) -> None:
-        self._server = server
-        self._messages = messages
-        self._thread = threading.Thread(target=self._ask)
-        self.said: list[Any] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join()
-
-    def until_the_model_is_asked(self, model: ChatServer) -> None:
-        while not model.requests:
-            assert self._thread.is_alive()
-            self._thread.join(0.01)
-
-    def _ask(self) -> None:
-        with self._server.client(max_retries=0, timeout=SECONDS) as client:
-            try:
-                reply = client.chat.completions.create(model="rlm", messages=self._messages)
-                self.said.append(reply.choices[0].message.content)
-            except openai.APIError as error:
-                self.said.append(error)
