@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from tests.rlm_core.cli.command import COMMAND, environment, home
 
 __all__ = ["home"]
 DEADLINE = 120.0
-TASKS = 40
+TASKS_PER_KILL = 8  # so that there is always something left to be killed in
 SEED = 20251122
 CODE = "```python\nfound = ctx.find('task')\nprint(found, P)\n```"
 TORN = (b'{"custom_id": "t-torn', b'{"cus', b"{", b"\0" * 300, b'{"custom_id": "a", "st\0\0\0')
@@ -38,10 +39,10 @@ def behaviour(request: Request) -> Reply:
     return chat(f"FINAL: secret-{marker}" if "secret-" in messages else CODE)
 
 
-def given(home: Path) -> None:
+def given(home: Path, count: int) -> None:
     lines = [
         {"custom_id": f"t{n}", "question": f"Task <{n}>?", "context": {"text": f"secret-{n:06}"}}
-        for n in range(TASKS)
+        for n in range(count)
     ]
     (home / "tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
 
@@ -56,6 +57,11 @@ def finished(results: Path) -> dict[str, str | None]:
     return answers
 
 
+def ends_whole(results: Path) -> bool:
+    raw = results.read_bytes()
+    return not raw or raw.endswith(b"\n")
+
+
 def asked_about(server: ChatServer, since: int) -> set[str]:
     with server.lock:
         requests = server.requests[since:]
@@ -67,8 +73,11 @@ def command(server: ChatServer, *flags: str) -> list[str]:
     return [*COMMAND, "batch", *files, "--model", "m", "--base-url", server.base_url, *flags]
 
 
-def killed_at_a_random_moment(home: Path, server: ChatServer, chance: random.Random) -> None:
-    """Start the batch, let it get on by a few lines or by a little time, and kill it."""
+def killed_at_a_random_moment(home: Path, server: ChatServer, chance: random.Random) -> bool:
+    """Start the batch, let it get on by a few lines or by a little time, and kill it.
+
+    False where it had come to its end.
+    """
     results = home / "results.jsonl"
     goal = len(finished(results)) + chance.choice([0, 0, 1, 1, 2])
     process = subprocess.Popen(
@@ -85,22 +94,25 @@ def killed_at_a_random_moment(home: Path, server: ChatServer, chance: random.Ran
         time.sleep(0.005)
     time.sleep(chance.uniform(0.0, 0.3))
     process.kill()
-    process.wait()
+    return process.wait() == -signal.SIGKILL
 
 
 def kill_and_go_on(home: Path, kills: int) -> None:
     chance = random.Random(SEED)
     results = home / "results.jsonl"
-    given(home)
+    count = kills * TASKS_PER_KILL
+    given(home, count)
+    hits = 0
     with ChatServer(Judge(behaviour)) as server:
         for number in range(kills):
             before, asked = finished(results), len(server.requests)
-            killed_at_a_random_moment(home, server, chance)
+            hits += killed_at_a_random_moment(home, server, chance)
             assert asked_about(server, asked).isdisjoint(before), "a finished task was run again"
             assert before.items() <= finished(results).items(), "a result was lost"
-            if results.exists() and number % 3 == 0:  # the power goes in the midst of a line
+            if number % 3 == 0 and results.exists() and ends_whole(results):
                 with results.open("ab") as file:
-                    file.write(chance.choice(TORN))
+                    file.write(chance.choice(TORN))  # the power went in the midst of a line
+        assert hits > kills // 2
         before, asked = finished(results), len(server.requests)
         done = subprocess.run(
             command(server, "--json"),
@@ -113,7 +125,7 @@ def kill_and_go_on(home: Path, kills: int) -> None:
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert asked_about(server, asked).isdisjoint(before)
-    assert finished(results) == {f"t{n}": f"secret-{n:06}" for n in range(TASKS)}
+    assert finished(results) == {f"t{n}": f"secret-{n:06}" for n in range(count)}
     assert json.loads(done.stdout)["before"] == len(before)
     assert sorted(path.name for path in home.glob("results*")) == ["results.jsonl"]
 
