@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rlm_core.errors import ConfigError
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -80,11 +82,17 @@ class GivenModels:
 
 
 class OpenModels:
-    """Models that are open while this is."""
+    """Models that are open while this is. Raises ConfigError for names that cannot work."""
 
     def __init__(self, make: MakesModels) -> None:
         self._resources = ExitStack()
-        self.pair = make(self._resources)
+        try:
+            self.pair = make(self._resources)
+        except BaseException as error:
+            self._resources.close()
+            if isinstance(error, ValueError):
+                raise ConfigError(str(error)) from error
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rlm_core.batch.models import MakesModels
     from rlm_core.batch.outcome import Outcome
     from rlm_core.batch.schedule import Attempt
+    from rlm_core.batch.shipped import ShippedContext
+    from rlm_core.context import Context
 
 
 class BatchActor:
@@ -28,7 +30,6 @@ class BatchActor:
     def __init__(self, models: MakesModels, manner: Manner, contexts: Mapping[str, object]) -> None:
         from rlm_sandbox import Sandbox
 
-        ray: Any = import_module("ray")
         if manner.traces is not None:
             Path(manner.traces).mkdir(parents=True, exist_ok=True)
         options = manner.options
@@ -41,7 +42,7 @@ class BatchActor:
         self._answerer = Answerer(
             opened.pair,
             manner,
-            contexts={name: ray.get(reference).opened() for name, reference in contexts.items()},
+            contexts={name: _opened(reference) for name, reference in contexts.items()},
         )
 
     def ready(self) -> str:
@@ -55,3 +56,10 @@ class BatchActor:
     def stop(self) -> None:
         """Cancel what runs."""
         self._answerer.stop()
+
+
+def _opened(reference: object) -> Context:
+    """A context out of the object store."""
+    ray: Any = import_module("ray")
+    shipped: ShippedContext = ray.get(reference)
+    return shipped.opened()

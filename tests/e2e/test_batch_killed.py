@@ -19,7 +19,7 @@ from tests.rlm_core.cli.command import COMMAND, environment, home
 
 __all__ = ["home"]
 DEADLINE = 120.0
-TASKS_PER_KILL = 8  # so that there is always something left to be killed in
+TASKS_PER_KILL = 6  # so that there is always something left to be killed in
 SEED = 20251122
 CODE = "```python\nfound = ctx.find('task')\nprint(found, P)\n```"
 TORN = (b'{"custom_id": "t-torn', b'{"cus', b"{", b"\0" * 300, b'{"custom_id": "a", "st\0\0\0')
@@ -154,14 +154,18 @@ tasks = [
     {"custom_id": n, "question": f"Q about {n}?", "context": "some text"}
     for n in ("poison", "a", "b", "c")
 ]
-results, cache = sys.argv[1:]
-summary = run_batch(tasks, results, Model(), concurrency=2, poison_after=4, cache_dir=cache)
+results, cache, most = *sys.argv[1:3], int(sys.argv[3])
+summary = run_batch(tasks, results, Model(), concurrency=2, poison_after=most, cache_dir=cache)
 print(dict(summary.statuses))
 """
 
 
-def test_a_task_that_kills_the_process_is_given_up_and_all_others_are_answered(home: Path) -> None:
-    program = [sys.executable, "-c", POISON, str(home / "results.jsonl"), str(home / "cache")]
+@pytest.mark.parametrize("most", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_a_task_that_kills_the_process_is_given_up_and_all_others_are_answered(
+    home: Path, most: int
+) -> None:
+    paths = [str(home / "results.jsonl"), str(home / "cache")]
+    program = [sys.executable, "-c", POISON, *paths, str(most)]
     codes: list[int] = []
     told = ""
     while not told and len(codes) < 10:
@@ -175,7 +179,7 @@ def test_a_task_that_kills_the_process_is_given_up_and_all_others_are_answered(h
         )
         codes.append(done.returncode)
         told = done.stdout
-    assert codes == [-9, -9, -9, -9, 0]
+    assert codes == [-signal.SIGKILL] * most + [0]
     assert "'answered': 3" in told
     assert "'failed': 1" in told
     lines = [json.loads(line) for line in (home / "results.jsonl").read_text().splitlines()]

@@ -9,6 +9,7 @@ from rlm_core.adapters.errors import AdapterClosed
 from rlm_core.adapters.fake import FakeAdapter
 from rlm_core.adapters.offline import OfflineAdapter
 from rlm_core.batch.models import GivenModels, NamedModels, OfflineModels, OpenModels, Pair
+from rlm_core.errors import ConfigError
 
 
 def test_named_models_travel_and_are_opened_and_closed_where_they_are_used() -> None:
@@ -21,7 +22,7 @@ def test_named_models_travel_and_are_opened_and_closed_where_they_are_used() -> 
 
 
 def test_a_name_that_cannot_work_is_told_when_it_is_opened() -> None:
-    with pytest.raises(ValueError, match="which model"):
+    with pytest.raises(ConfigError, match="which model"):
         OpenModels(NamedModels("anthropic/"))
 
 

@@ -126,6 +126,12 @@ def test_a_flag_of_the_cluster_needs_the_cluster(home: Path) -> None:
     assert "--engine ray" in done.stderr
 
 
+def test_a_model_that_has_no_name_is_told(home: Path) -> None:
+    tasks(home, "a")
+    done = batch(home, "--model", "anthropic/")
+    assert (done.returncode, "which model" in done.stderr) == (Exit.USAGE, True)
+
+
 def started(home: Path, server: ChatServer, *flags: str) -> subprocess.Popen[str]:
     files = ["-i", "tasks.jsonl", "-o", "results.jsonl"]
     model = ["--model", "m", "--base-url", server.base_url]
