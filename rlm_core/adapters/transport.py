@@ -11,9 +11,10 @@ import random
 import threading
 import time
 import weakref
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from rlm_core.adapters.connections import THREAD_NAME, ConnectionThread
+from rlm_core.adapters.connections import CALLS_A_POOL, THREAD_NAME, ConnectionThread
 from rlm_core.adapters.errors import (
     AdapterClosed,
     BadReply,
@@ -34,6 +35,7 @@ from rlm_core.adapters.reported import ReportedError
 from rlm_core.adapters.retry import ConnectionFailure, Failure, SilenceFailure
 
 if TYPE_CHECKING:
+    import ssl
     from concurrent.futures import Future
 
     import httpx
@@ -102,13 +104,22 @@ def _new_client() -> httpx.AsyncClient:
     logging.getLogger("httpx").addFilter(_NOT_OURS)
     try:
         return httpx.AsyncClient(
+            verify=_certificates(),
             follow_redirects=False,  # a redirect would carry the key to a place nobody named
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=CALLS_A_POOL),
         )
     except (ValueError, ImportError):  # their text may hold the proxy's password
         raise Unreachable(
             "the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used: correct or unset it"
         ) from None
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Reading them takes longer than many calls: once is enough."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 async def _call(
@@ -117,7 +128,8 @@ async def _call(
     deadline = endpoint.retry.deadline
     try:
         async with asyncio.timeout(deadline):
-            return await _attempts(endpoint, connections.client, exchange, body)
+            with connections.client() as client:
+                return await _attempts(endpoint, client, exchange, body)
     except TimeoutError as error:
         if isinstance(error, ModelError):
             raise

@@ -7,11 +7,12 @@ import itertools
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from rlm_core.adapters.connections import ConnectionThread
+from rlm_core.adapters.connections import CALLS_A_POOL, ConnectionThread
 from rlm_core.adapters.errors import AdapterClosed
 
 
@@ -67,11 +68,34 @@ def test_closing_ends_what_is_in_flight_and_the_thread() -> None:
     assert set(threading.enumerate()) == before
 
 
-def test_closing_closes_the_client() -> None:
+async def held(connections: ConnectionThread, calls: int) -> list[httpx.AsyncClient]:
+    with ExitStack() as stack:
+        return [stack.enter_context(connections.client()) for _ in range(calls)]
+
+
+def test_closing_closes_every_client() -> None:
     connections = ConnectionThread(httpx.AsyncClient)
-    client = connections.client
+    clients = connections.submit(held(connections, 2 * CALLS_A_POOL)).result()
     connections.close()
-    assert client.is_closed
+    assert all(client.is_closed for client in clients)
+
+
+def test_few_calls_share_a_pool_and_one_after_the_other_they_have_the_same() -> None:
+    connections = ConnectionThread(httpx.AsyncClient)
+    one, other = (connections.submit(held(connections, 1)).result() for _ in range(2))
+    assert one == other
+    many = connections.submit(held(connections, 3 * CALLS_A_POOL)).result()
+    connections.close()
+    assert len(set(map(id, many))) == 3
+    assert {list(map(id, many)).count(id(client)) for client in many} == {CALLS_A_POOL}
+
+
+def test_there_are_no_more_pools_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rlm_core.adapters.connections.MOST_POOLS", 2)
+    connections = ConnectionThread(httpx.AsyncClient)
+    many = connections.submit(held(connections, 10 * CALLS_A_POOL)).result()
+    connections.close()
+    assert len(set(map(id, many))) == 2
 
 
 async def count_up(ended: threading.Event) -> AsyncGenerator[int, None]:
