@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from rlm_core.adapters import errors as models
@@ -96,4 +95,12 @@ def failure(error: BaseException, usage: RunUsage = NOTHING, trace: str | None =
 
 def together(first: RunUsage, second: RunUsage) -> RunUsage:
     """What two attempts used."""
-    return RunUsage(*map(operator.add, astuple(first), astuple(second)))
+    return RunUsage(
+        first.prompt_tokens + second.prompt_tokens,
+        first.completion_tokens + second.completion_tokens,
+        first.total_tokens + second.total_tokens,
+        first.subcalls + second.subcalls,
+        first.steps + second.steps,
+        first.seconds + second.seconds,
+        first.cost + second.cost,
+    )
