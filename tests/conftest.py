@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rlm_sandbox import Sandbox
 from rlm_sandbox.host.zygote import NURSERY
@@ -18,7 +19,19 @@ from tests.processes import outliving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# A busy machine is no finding: neither a slow example nor slow generation fails a test.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = {"not slow": 50, "": 100, "slow": 500}
+"""By the tests that are chosen: on how many examples a property is tried."""
+
 LAST_CENSUS = pytest.StashKey[Census]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set how thoroughly properties are tried."""
+    examples = EXAMPLES.get(str(config.getoption("markexpr")), 100)
+    settings.register_profile("unhurried", UNHURRIED, max_examples=examples)
+    settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,7 @@ from rlm_sandbox.sandbox import Sandbox
 PATIENCE_SECONDS = 15.0
 """How long beyond its own limit a step may take to come back; then the sandbox is closed."""
 
-SURVIVAL_SECONDS = 3.0
+SURVIVAL_SECONDS = 10.0
 """How long after the close of its sandbox a process may take to disappear."""
 
 LOOK_SECONDS = 0.2

@@ -137,18 +137,35 @@ def _free_port() -> int:
 
 def processes_named(*marks: str) -> dict[int, str]:
     """Processes whose name or command line holds one of these marks: {process id: mark}."""
+    wanted = {mark.encode(): mark for mark in marks}
     found = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed
+    for entry in os.listdir("/proc"):  # noqa: PTH208
         if not entry.isdigit():
             continue
         try:
-            text = Path(f"/proc/{entry}/comm").read_bytes()
-            text += Path(f"/proc/{entry}/cmdline").read_bytes()
-            for thread in os.listdir(f"/proc/{entry}/task"):  # noqa: PTH208
-                text += Path(f"/proc/{entry}/task/{thread}/comm").read_bytes()
+            text = _names(entry)
         except OSError:  # it has ended meanwhile
             continue
-        for mark in marks:
-            if mark.encode() in text:
+        for name, mark in wanted.items():
+            if name in text:
                 found[int(entry)] = mark
     return found
+
+
+def _names(pid: str) -> bytes:
+    """What a process and each of its threads call themselves."""
+    threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
+    said = [_said(f"/proc/{pid}/task/{thread}/comm") for thread in threads]
+    return b"".join((_said(f"/proc/{pid}/cmdline"), *said))
+
+
+def _said(path: str) -> bytes:
+    """What a file of /proc says. All of this machine are read, many times: no file objects."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(descriptor, 65_536):
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(descriptor)

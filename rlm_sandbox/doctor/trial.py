@@ -18,6 +18,8 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.sandbox import Sandbox
 
 STARTS = 5
+SURVIVAL_SECONDS = 5.0
+"""How long after the close of its sandbox a process may take to disappear."""
 LIMITS = Limits(step_seconds=10, memory="256MiB")
 
 _TRY = """
@@ -160,7 +162,15 @@ class Trial:
         with Sandbox(isolation=self._isolation, imports="all", limits=LIMITS) as box:
             box.set("name", name)
             result = box.exec(_TRY + _SURVIVE)
-        return Attempt("leave a process behind", not _processes(name), result.stdout.strip())
+        return Attempt("leave a process behind", not _survivors(name), result.stdout.strip())
+
+
+def _survivors(name: str) -> list[int]:
+    """Those of this name that are still there when all should have ended: closing does not wait."""
+    deadline = time.monotonic() + SURVIVAL_SECONDS
+    while (left := _processes(name)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
 
 
 def _processes(name: str) -> list[int]:

@@ -199,4 +199,4 @@ def test_a_fault_at_every_message_is_told_and_leaves_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_at_many_messages_is_told_and_leaves_nothing(name: str) -> None:
-    strike_every(name, 11)
+    strike_every(name, 23)

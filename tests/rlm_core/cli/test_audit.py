@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +14,6 @@ from rlm_core.cli import Exit, main
 from rlm_sandbox.audit import runner
 from rlm_sandbox.audit.corpus import CORPUS
 from rlm_sandbox.errors import IsolationUnavailable
-from tests.rlm_core.cli.command import COMMAND
 
 
 @pytest.fixture
@@ -44,14 +44,23 @@ def test_a_line_an_attack_and_a_summary(
     assert "0 escaped" in lines[-1]
 
 
+ENVIRONMENT = """
+import sys
+from rlm_core.cli import audit, main
+ids = {"python/environment", "python/c-environment", "python/heap", "files/proc-environ"}
+audit.CORPUS = tuple(program for program in audit.CORPUS if program.id in ids)
+sys.exit(main(["audit", "--json"]))
+"""
+
+
 def test_a_process_of_its_own_keeps_its_environment_to_itself() -> None:
-    command = [*COMMAND, "audit", "--class", "python", "--json"]
+    command = [sys.executable, "-c", ENVIRONMENT]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     told = json.loads(ran.stdout)
     assert ran.returncode == Exit.ANSWERED
     assert {attack["status"] for attack in told["attacks"]} == {"contained"}
     assert told["summary"]["escaped"] == 0
-    assert told["summary"]["programs"] == len(told["attacks"]) >= 10
+    assert told["summary"]["programs"] == len(told["attacks"]) == 4
 
 
 def test_an_escape_ends_with_1(

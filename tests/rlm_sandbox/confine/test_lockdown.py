@@ -66,33 +66,45 @@ def test_a_wall_has_the_layers_that_it_was_given() -> None:
 
 
 WITHOUT = """
-import json, os
+import json
 from rlm_sandbox import IsolationUnavailable
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.host.zygote import NURSERY, Breed
-breed = Breed(without=frozenset({Layer(os.environ["OFF"])}))
-try:
-    print(json.dumps([NURSERY.tier(breed).name, sorted(NURSERY.layers(breed))]))
-except IsolationUnavailable as error:
-    print(json.dumps([str(error), []]))
+def without(layer):
+    breed = Breed(without=frozenset({layer}))
+    try:
+        return NURSERY.tier(breed).name, sorted(NURSERY.layers(breed))
+    except IsolationUnavailable as error:
+        return str(error), []
+    finally:
+        NURSERY.retire(breed)
+print(json.dumps({layer: without(layer) for layer in Layer}))
 """
+
+
+@pytest.fixture(scope="module")
+def without() -> dict[str, tuple[str, list[str]]]:
+    """By layer that is off: the tier, or the error, and the layers that are on."""
+    return json.loads(program.run(WITHOUT))
 
 
 @pytest.mark.parametrize("off", sorted(set(Layer) - {Layer.NO_NEW_PRIVS}))
 def test_a_worker_comes_up_with_any_one_layer_off_and_all_the_others_on(
-    box: Sandbox, off: Layer
+    box: Sandbox, without: dict[str, tuple[str, list[str]]], off: Layer
 ) -> None:
     if off not in box.layers:
         pytest.skip(f"{off} is not in use on this host")
-    said, layers = json.loads(program.run(WITHOUT, OFF=off))
+    said, layers = without[off]
     if "standard library" in said:
         pytest.skip(f"only a private root holds a Python that other users cannot read: {said}")
     assert set(layers) == set(box.layers) - {off}
 
 
-def test_without_no_new_privs_no_worker_comes_up() -> None:
+def test_without_no_new_privs_no_worker_comes_up(
+    without: dict[str, tuple[str, list[str]]],
+) -> None:
     needs(Layer.LANDLOCK)
-    said, _ = json.loads(program.run(WITHOUT, OFF=Layer.NO_NEW_PRIVS))
+    said, _ = without[Layer.NO_NEW_PRIVS]
     assert "landlock_restrict_self: Operation not permitted" in said
 
 

@@ -122,7 +122,7 @@ hostile = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(hostile)
 def test_any_bytes_while_a_step_runs_end_it_or_break_the_protocol(data: bytes) -> None:
     with linked() as (link, process):
@@ -134,7 +134,7 @@ def test_any_bytes_while_a_step_runs_end_it_or_break_the_protocol(data: bytes) -
             return
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(hostile, st.sampled_from(["get", "set", "describe", "load", "install"]))
 def test_any_bytes_while_it_is_asked_give_an_answer_or_an_error_of_ours(
     data: bytes, request: str
