@@ -12,6 +12,7 @@ from scripts.benches.rows import (
     failing,
     importing,
     memory,
+    serving,
     starting,
     steps,
     whole_runs,
@@ -27,6 +28,7 @@ FIGURES: tuple[Figure, ...] = (
     *computing.FIGURES,
     *failing.FIGURES,
     *importing.FIGURES,
+    *serving.FIGURES,
 )
 
 

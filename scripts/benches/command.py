@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
+from msgspec import structs
 
 from scripts.benches import catalogue, chart, check, curves, peers, readme, report, table
 from scripts.benches.arena import Arena
@@ -66,20 +66,20 @@ def _measure(given: argparse.Namespace) -> report.Report:
         report.read(given.check)  # if it is none, say so now
     wanted = [source.name for source in peers.SOURCES] if given.peers else given.peer
     there, states = peers.gather(wanted, tell)
+    plans = curves.PLANS if given.curves else ()
+    found = None
     with Arena(QUICK if given.quick else 1.0, there) as arena:
-        found = measured(arena, figures, tell)
-        drawn = [_curve(arena, plan) for plan in curves.PLANS] if given.curves else []
-    return msgspec.structs.replace(found, peers=states, curves=drawn)
-
-
-def _curve(arena: Arena, plan: curves.Plan) -> report.Curve:
-    tell(f"curve {plan.name}: {plan.title}")
-    return curves.measured(arena, plan)
+        for so_far in measured(arena, figures, plans, tell):
+            found = structs.replace(so_far, peers=states)
+            if given.json is not None:  # what has been measured is not lost
+                report.write(found, given.json)
+    assert found is not None
+    return found
 
 
 def _hand_out(found: report.Report, given: argparse.Namespace) -> None:
     """Write what was asked for."""
-    if given.json is not None:
+    if given.json is not None and given.source is not None:
         report.write(found, given.json)
     if given.plot is not None:
         given.plot.write_text(chart.svg(found), encoding="utf-8")

@@ -36,7 +36,7 @@ class Plan:
     measure: Callable[[Arena], list[Point]]
 
 
-def measured(arena: Arena, plan: Plan) -> Curve:
+def curve_of(arena: Arena, plan: Plan) -> Curve:
     """The curve, or why there is none."""
     try:
         points, failure = plan.measure(arena), None

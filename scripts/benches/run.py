@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+
+from msgspec import structs
 
 from scripts.benches.arena import Arena
 from scripts.benches.contender import ContenderFailed
+from scripts.benches.curves import Plan, curve_of
 from scripts.benches.figures import Figure
 from scripts.benches.machine import this_machine
-from scripts.benches.report import Report, Row, row_of
+from scripts.benches.report import Curve, Report, Row, row_of
 
 Progress = Callable[[str], None]
 
 
-def measured(arena: Arena, figures: Sequence[Figure], progress: Progress) -> Report:
-    """The report of these figures."""
-    machine, began = this_machine(), time.monotonic()
-    rows = []
+def measured(
+    arena: Arena, figures: Sequence[Figure], plans: Sequence[Plan], progress: Progress
+) -> Iterator[Report]:
+    """The report of these figures and curves as far as it has come, after each of them."""
+    began = time.monotonic()
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    rows, curves = [], []
+    report = Report(this_machine(), [], date=date, quick=arena.scale < 1)
     for number, figure in enumerate(figures, start=1):
         progress(f"[{number}/{len(figures)}] {figure.name}: {figure.title}")
         rows.append(_row(arena, figure))
         arena.rest()
-    return Report(
-        machine,
-        rows,
-        complaints=arena.complaints,
-        quick=arena.scale < 1,
-        seconds=time.monotonic() - began,
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        yield _so_far(report, arena, began, rows, curves)
+    for plan in plans:
+        progress(f"curve {plan.name}: {plan.title}")
+        curves.append(curve_of(arena, plan))
+        arena.rest()
+        yield _so_far(report, arena, began, rows, curves)
+
+
+def _so_far(
+    report: Report, arena: Arena, began: float, rows: list[Row], curves: list[Curve]
+) -> Report:
+    seconds = time.monotonic() - began
+    return structs.replace(
+        report, rows=rows, curves=curves, complaints=arena.complaints, seconds=seconds
     )
 
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-PATIENCE = 10.0
-FEWEST_ROUNDS = 3
+PATIENCE = 8.0
+FEWEST_ROUNDS = 2
 
 Sample = Callable[[], Sequence[float]]
 """Takes a few measurements of one side."""
@@ -67,9 +67,9 @@ def interleaved(
                 continue
             began = time.monotonic()
             values = tuple(sample())
+            used[name] += time.monotonic() - began
             if number >= 0:
                 taken[name].append(values)
-                used[name] += time.monotonic() - began
     return {name: Series(tuple(rounds)) for name, rounds in taken.items()}
 
 

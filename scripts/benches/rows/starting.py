@@ -25,9 +25,9 @@ def _spare(arena: Arena) -> Taken:
 
 
 def _tasks(arena: Arena) -> Taken:
-    work: dict[str, Any] = {"count": 10, "threads": THREADS, "work": MILLISECOND}
+    work: dict[str, Any] = {"count": 5, "threads": THREADS, "work": MILLISECOND}
     sides = {OURS: arena.ours("tasks", **work), SPAWNED: arena.floor("spawned_tasks", **work)}
-    return Taken(arena.take(sides | arena.of_peers("tasks", **work), 15))
+    return Taken(arena.take(sides | arena.of_peers("tasks", **work), 20))
 
 
 def _zygote(arena: Arena) -> Taken:

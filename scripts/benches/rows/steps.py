@@ -108,7 +108,7 @@ def _unpaused(arena: Arena) -> Taken:
 def _step_figure(placement: Placement) -> Figure:
     return Figure(
         f"exec-{placement.name}",
-        f"exec of a short new line, {placement.words}",
+        f"exec of a short new line, not saved, {placement.words}",
         Unit.SECONDS,
         (floor(LEAST, 1.3), floor_p99(LEAST, 3.0), floor(SPUN), peer("monty", 1.0)),
         partial(_steps, placement=placement),
