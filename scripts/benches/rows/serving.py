@@ -26,7 +26,7 @@ def _under_load(arena: Arena, task: str, way: str, clients: int) -> Taken:
     given = {"way": way, "clients": clients, "count": count, "within": 300.0}
     ours = partial(ask, task, target="ours", **given)
     model = partial(ask, task, target="model", **given)
-    return Taken(arena.take({OURS: ours, DIRECTLY: model}, 5))
+    return Taken(arena.take({OURS: ours, DIRECTLY: model}, 3))
 
 
 def _memory(arena: Arena) -> Taken:
