@@ -43,6 +43,17 @@ def test_ten_lines_of_python_answer_a_question(tmp_path: Path) -> None:
     assert said.startswith("The bridge shall be rebuilt. Ann objected.\n3 steps, ")
 
 
+def test_a_batch_answers_each_task(tmp_path: Path) -> None:
+    program = next(example for example in EXAMPLES if "run_batch(" in example)
+    (tmp_path / "minutes").mkdir()
+    for month in ("may", "june"):
+        (tmp_path / "minutes" / f"{month}.txt").write_text("The bridge shall be rebuilt.")
+    with ChatServer(chat("FINAL: to rebuild it")) as server:
+        said = run(program.replace("http://localhost:11434/v1", server.base_url), tmp_path)
+    assert said == "{'answered': 2}\n"
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+
+
 def test_the_sandbox_alone_runs_code_and_calls_back(tmp_path: Path) -> None:
     program = next(example for example in EXAMPLES if "Sandbox(" in example)
     assert run(program, tmp_path) == "ok 84\n 84\n"
