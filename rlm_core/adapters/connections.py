@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 NESTED_GENERATORS = 4  # httpx reads a body through that many; each lets go of the next in a task
 CALLS_A_POOL, MOST_POOLS = 4, 128
+IDLE_SECONDS = 15.0
+"""A pool that nobody needs for so long is closed; the first one stays."""
 THREAD_NAME = "rlm-connections"
 JOIN_SECONDS = 5.0  # closing waits this long for the thread; it has nothing left to do by then
 
@@ -38,6 +40,8 @@ class _Pool:
 
     client: httpx.AsyncClient
     calls: int = 0
+    end: asyncio.TimerHandle | None = None
+    """When it is closed, if nobody uses it before."""
 
 
 class ConnectionThread:
@@ -46,6 +50,7 @@ class ConnectionThread:
     def __init__(self, make_client: Callable[[], httpx.AsyncClient]) -> None:
         self._make_client = make_client
         self._pools: list[_Pool] = []
+        self._closing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._closed = False
@@ -60,10 +65,15 @@ class ConnectionThread:
             pool = _Pool(self._make_client())
             self._pools.append(pool)
         pool.calls += 1
+        if pool.end is not None:
+            pool.end.cancel()
+            pool.end = None
         try:
             yield pool.client
         finally:
             pool.calls -= 1
+            if not pool.calls and pool is not self._pools[0]:
+                pool.end = self._loop.call_later(IDLE_SECONDS, self._retire, pool)
 
     def submit(self, work: Coroutine[object, object, T]) -> Future[T]:
         """Start `work`; cancelling the future cancels it and closes its connection."""
@@ -89,8 +99,14 @@ class ConnectionThread:
         finally:
             self._loop.close()
 
+    def _retire(self, pool: _Pool) -> None:
+        self._pools.remove(pool)
+        closing = self._loop.create_task(pool.client.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
     async def _wind_up(self) -> None:
-        in_flight = _other_tasks()
+        in_flight = _other_tasks() - self._closing
         for task in in_flight:
             task.cancel()
         await asyncio.gather(*in_flight, return_exceptions=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
@@ -88,6 +89,19 @@ def test_few_calls_share_a_pool_and_one_after_the_other_they_have_the_same() -> 
     connections.close()
     assert len(set(map(id, many))) == 3
     assert {list(map(id, many)).count(id(client)) for client in many} == {CALLS_A_POOL}
+
+
+def test_pools_that_are_not_needed_any_more_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rlm_core.adapters.connections.IDLE_SECONDS", 0.01)
+    connections = ConnectionThread(httpx.AsyncClient)
+    first, *_, last = connections.submit(held(connections, 3 * CALLS_A_POOL)).result()
+    deadline = time.monotonic() + 60
+    while not last.is_closed and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert last.is_closed
+    assert not first.is_closed
+    assert connections.submit(held(connections, 1)).result() == [first]
+    connections.close()
 
 
 def test_there_are_no_more_pools_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
