@@ -31,6 +31,15 @@ class FrameBuffer:
     def feed(self, data: bytes) -> None:
         self._bytes += data
 
+    def take(self, data: bytes) -> bytes | None:
+        """`feed`, then `next_frame`; without a copy where the data is one whole frame."""
+        size = len(data) - HEADER_BYTES
+        whole = not self._bytes and 0 <= size <= self.cap
+        if whole and int.from_bytes(data[:HEADER_BYTES], "big") == size:
+            return data[HEADER_BYTES:]
+        self._bytes += data
+        return self.next_frame()
+
     def next_frame(self) -> bytes | None:
         """The next whole frame's payload, or None until more is fed. Raises FrameTooLarge."""
         held = self._bytes

@@ -61,6 +61,19 @@ def encode_capped(value: object, cap: int) -> bytes:
     return data
 
 
+def encode_call(args: tuple[object, ...], kwargs: dict[str, object], cap: int) -> bytes:
+    """The arguments of a call, as [args, kwargs]. Raises ValueRefused."""
+    if not kwargs and _ATOMS.issuperset(map(type, args)):  # most calls: in one go
+        try:
+            data = _encode((args, kwargs))
+        except (OverflowError, UnicodeEncodeError):
+            pass
+        else:
+            if len(data) <= cap:
+                return data
+    return encode_capped([list(args), kwargs], cap)
+
+
 def _too_deep() -> ValueRefused:
     return ValueRefused(f"the value is nested deeper than {MAX_DEPTH} levels, or contains itself")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
+
+from rlm_sandbox.confine import syscalls
 
 _PR_SET_NAME = 15
 
@@ -35,6 +38,17 @@ def fork() -> int:
     repair. The child's `random` must be seeded anew by whoever uses it.
     """
     return _checked(_holding_the_interpreter.fork(), "fork")
+
+
+def fork_into(flags: int) -> int:
+    """`fork` into new namespaces of these kinds: clone(2). Raises OSError.
+
+    The C library does not know of this fork and takes the child's thread for the parent's, so the
+    child must not send signals to its own thread. What it forks is in order again.
+    """
+    number = syscalls.number("clone", os.uname().machine) or 0
+    arguments = [ctypes.c_ulong(argument) for argument in (flags | signal.SIGCHLD, 0, 0, 0, 0)]
+    return _checked(_holding_the_interpreter.syscall(ctypes.c_long(number), *arguments), "clone")
 
 
 def syscall(number: int, *arguments: int | bytes | bytearray | None, name: str) -> int:

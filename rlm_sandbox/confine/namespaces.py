@@ -6,7 +6,6 @@ interface that is up, not even loopback; its pid namespace ends with its init.
 
 from __future__ import annotations
 
-import _thread
 import os
 from collections.abc import Callable
 from typing import NoReturn
@@ -30,36 +29,12 @@ ORDINARY_ID = 1000
 def fork_init(child: Callable[[], NoReturn]) -> int:
     """Fork a process that is pid 1 of a new pid namespace and runs `child`. Raises OSError.
 
-    unshare(CLONE_NEWPID) cannot be undone, and only the first fork after it is pid 1. But it holds
-    for one thread: so a thread of its own does it, forks, and ends.
+    With clone(2): after unshare(2) only the first fork would be a pid 1.
     """
-    fork = _ForkInThread(child)
-    _thread.start_new_thread(fork.run, ())
-    return fork.result()
-
-
-class _ForkInThread:
-    def __init__(self, child: Callable[[], NoReturn]) -> None:
-        self._child = child
-        self._done = _thread.allocate_lock()
-        self._done.acquire()
-        self._result: int | OSError = -1
-
-    def run(self) -> None:
-        try:
-            libc.unshare(NEWPID)
-            self._result = os.fork()
-        except OSError as error:
-            self._result = error
-        if self._result == 0:
-            self._child()
-        self._done.release()
-
-    def result(self) -> int:
-        self._done.acquire()
-        if isinstance(self._result, OSError):
-            raise self._result
-        return self._result
+    pid = libc.fork_into(NEWPID)
+    if pid == 0:
+        child()
+    return pid
 
 
 def enter(flags: int) -> None:

@@ -23,10 +23,11 @@ from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
 from rlm_sandbox.host.process import SessionProcess
-from rlm_sandbox.host.watch import WATCH, Guard, end
+from rlm_sandbox.host.watch import WATCH, Guard, Rest, end
 from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
+from rlm_sandbox.patience import Patience
 from rlm_sandbox.protocol import (
     ENVELOPE_BYTES,
     ERROR_CHARS,
@@ -138,6 +139,11 @@ class Link:
         self._outdated = False  # saving has failed since
         self._torn = False  # it is not known whether the worker was told to save
         self._cpu_allowed = 0  # CPU seconds of the process's life, by its rlimit
+        self._rest: Rest | None = None  # not None: it may be running still
+        self._charged: float | None = (
+            None  # CPU seconds until the last step ended, if it has not rested
+        )
+        self._patience = Patience()
         self._expect(Ready, WAKE_SECONDS if steps or base else START_SECONDS)
         self._base = base or MemoryBase(process.resident_bytes())
 
@@ -181,7 +187,7 @@ class Link:
         self.settle()
         self._torn = True
         self._saving = self.worker.permit(self.process, replaces=self._saved)
-        self.process.go_on()
+        self._go_on()
         self._send(Save())
         self._torn = False
 
@@ -215,7 +221,15 @@ class Link:
 
     def rest(self) -> None:
         """Have the session process stand still until it is asked for something."""
-        self.process.pause()
+        self._charged = None if self.guard is None else self.guard.cpu_after
+        self._rest = Rest(self.process)
+        WATCH.add(self._rest)
+
+    def _go_on(self) -> None:
+        """Have the session process run."""
+        rest, self._rest = self._rest, None
+        if rest is None or not rest.call_off():
+            self.process.go_on()
 
     def revive(self, checkpoint: int, *, replace: bool) -> Link | None:
         """Let a checkpoint go on, in place of this session process or beside it.
@@ -251,11 +265,14 @@ class Link:
         now = time.monotonic()
         step = self.session.begin_step(now)
         memory = self._base.total + self._limits.memory
-        self.guard = guard = Guard(self.process, step, self._limits, memory, self._terms.deadline)
+        charged, self._charged = self._charged, None
+        self.guard = guard = Guard(
+            self.process, step, self._limits, memory, self._terms.deadline, charged
+        )
         WATCH.add(guard)
         try:
             self._allow_cpu(guard.cpu_before)
-            self.process.go_on()
+            self._go_on()
             self._send(Exec(step.number, code))
             while True:
                 event = self._receive()
@@ -370,7 +387,7 @@ class Link:
     def _asked(self) -> Generator[None]:
         """The session process goes on for the time of a question."""
         self.settle()
-        self.process.go_on()
+        self._go_on()
         try:
             yield
         finally:
@@ -421,13 +438,18 @@ class Link:
         """What the next message means; None for one that needs nothing done."""
         buffer = self._buffer
         try:
-            while (payload := buffer.next_frame()) is None:
+            payload = buffer.next_frame() if not buffer.empty else None
+            while payload is None:
                 if deadline is not None:
                     self._socket.settimeout(_seconds_left(deadline))
-                data = self._socket.recv(max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE)))
+                size = max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE))
+                if deadline is None:
+                    data = self._patience.receive(self._socket, size)
+                else:
+                    data = self._socket.recv(size)
                 if not data:
                     raise WorkerGone("it closed its socket")
-                buffer.feed(data)
+                payload = buffer.take(data)
             message = decode_from_worker(payload)
         except TimeoutError:
             raise
@@ -479,7 +501,7 @@ def _arguments(given: object) -> tuple[list[object], dict[str, object]]:
         and len(given) == 2
         and isinstance(args := given[0], list)
         and isinstance(kwargs := given[1], dict)
-        and all(isinstance(key, str) for key in kwargs)
+        and (not kwargs or all(isinstance(key, str) for key in kwargs))
     ):
         return args, kwargs
     raise ValueRefused("arguments of a host call must be a list and a dict with text keys")

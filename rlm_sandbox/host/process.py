@@ -47,11 +47,12 @@ class SessionProcess:
         self.number = number
         self.socket = sock
         self._pidfd = pidfd
-        self._statm = -1
+        self._statm = self._status = -1
         self._closing = threading.Lock()  # another thread may signal it just then
         try:
             self.pid = _pid_of(pidfd)
             self._statm = os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+            self._status = os.open(f"/proc/{self.pid}/status", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, ProcessGone):
             self.close()
             raise ProcessGone from None
@@ -75,11 +76,11 @@ class SessionProcess:
     def peak_bytes(self) -> int:
         """Its largest resident set so far; 0 when it is gone."""
         try:
-            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
+            status = os.pread(self._status, 4096, 0)
         except OSError:
             return 0
         # from the line's start: the code chooses its own name, which comes first
-        _, _, rest = status.partition("\nVmHWM:")
+        _, _, rest = status.partition(b"\nVmHWM:")
         return int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
 
     def queued_seconds(self) -> float:
@@ -130,8 +131,8 @@ class SessionProcess:
         self.hang_up()
         self.socket.close()
         with self._closing:
-            descriptors = (self._pidfd, self._statm)
-            self._pidfd = self._statm = -1
+            descriptors = (self._pidfd, self._statm, self._status)
+            self._pidfd = self._statm = self._status = -1
         for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)

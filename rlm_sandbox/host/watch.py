@@ -5,7 +5,8 @@ TICK_SECONDS for what it uses. A step that is over its wall-clock limit is inter
 partial work is kept, and killed if it has not ended GRACE_SECONDS later; while it waits for a
 processor on a busy machine, or we have not read what it said, this grace does not run. CPU time and
 the session's deadline are treated alike; for memory it is killed at once: there may be none left to
-answer with. Between steps there is nothing to watch: the session process stands still.
+answer with. Between steps there is nothing to watch: the session process stands still, from
+REST_SECONDS after the last one on.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ GRACE_SECONDS = 0.1
 
 LONGEST_GRACE_SECONDS = 1.0
 """How long it may take at most, all waiting included."""
+
+REST_SECONDS = 0.005
+"""A session that is used again within this time need not be stopped and set going again."""
 
 IDLE_SECONDS = 0.5
 """The thread stays awake for so long after the last step, so that fast steps need not wake it."""
@@ -64,7 +68,9 @@ class Guard:
         limits: Limits,
         memory: int,
         deadline: float | None,
+        cpu_before: float | None = None,
     ) -> None:
+        """`cpu_before`: CPU seconds of its process that are not this step's; None: all so far."""
         self._process = process
         self._step = step
         self._limits = limits
@@ -73,7 +79,7 @@ class Guard:
         self._cpu_seen = 0.0
         self.cpu_before = 0.0
         """CPU seconds of the process's earlier steps."""
-        self.cpu_before = self._process_cpu()
+        self.cpu_before = self._process_cpu() if cpu_before is None else cpu_before
         self._grace: Grace | None = None
         self._lock = threading.Lock()
         self._over = False
@@ -86,6 +92,11 @@ class Guard:
         self._cpu_seen = max(self._cpu_seen, self._process_cpu() - self.cpu_before)
         return self._cpu_seen
 
+    @property
+    def cpu_after(self) -> float:
+        """CPU seconds of the process when its step was last looked at."""
+        return self.cpu_before + self._cpu_seen
+
     def _process_cpu(self) -> float:
         try:
             return self._process.cpu_seconds()
@@ -97,11 +108,11 @@ class Guard:
         with self._lock:
             self._over = True
 
-    def look(self, now: float) -> float:
-        """Check the limits; returns when to look next."""
+    def look(self, now: float) -> float | None:
+        """Check the limits; returns when to look next, or None when the step is over."""
         with self._lock:
             if self._over:
-                return now + TICK_SECONDS
+                return None
             if self._grace is not None:
                 left = self._grace.left(now, self._process.queued_seconds())
                 if left <= 0 and not (self._process.has_spoken() and self._grace.goes_on(now)):
@@ -134,6 +145,36 @@ class Guard:
         self._grace = Grace(seconds, time.monotonic(), self._process.queued_seconds())
 
 
+class Rest:
+    """A session process that is to stand still, unless it is asked for something right away.
+
+    To stop it and to have it go on takes longer than most steps.
+    """
+
+    def __init__(self, process: SessionProcess) -> None:
+        self._process = process
+        self._since = time.monotonic()
+        self._lock = threading.Lock()
+        self._over = False
+
+    def look(self, now: float) -> float | None:
+        """Stop the process when it is time; returns when to look next, or None when it is done."""
+        with self._lock:
+            if not self._over and now < self._since + REST_SECONDS:
+                return self._since + REST_SECONDS
+            if not self._over:
+                self._process.pause()
+                self._over = True
+            return None
+
+    def call_off(self) -> bool:
+        """The process is to work on. False if it stands still already."""
+        with self._lock:
+            running = not self._over
+            self._over = True
+            return running
+
+
 def end(process: SessionProcess) -> None:
     """Kill a session process, and have whoever reads its socket see the end of it."""
     process.kill()
@@ -141,15 +182,15 @@ def end(process: SessionProcess) -> None:
 
 
 class Watch:
-    """The thread that looks at every running step."""
+    """The thread that looks at every running step, and at the sessions that come to rest."""
 
     def __init__(self) -> None:
-        self._guards: set[Guard] = set()
+        self._guards: set[Guard | Rest] = set()
         self._awake = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def add(self, guard: Guard) -> None:
+    def add(self, guard: Guard | Rest) -> None:
         self.start()
         self._guards.add(guard)
         if not self._awake.is_set():
@@ -161,10 +202,10 @@ class Watch:
 
     def start(self) -> None:
         """Have the thread there before anything is added. Raises ControllerExhausted."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._thread is not None:
             return
         with self._starting:
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 thread = threading.Thread(target=self._run, name="rlm-watch", daemon=True)
                 try:
                     thread.start()
@@ -185,7 +226,13 @@ class Watch:
                     self._awake.wait()
                 last_busy = time.monotonic()
                 continue
-            next_look = min((guard.look(now) for guard in guards), default=now + TICK_SECONDS)
+            next_look = now + TICK_SECONDS
+            for guard in guards:
+                then = guard.look(now)
+                if then is None:
+                    self._guards.discard(guard)
+                else:
+                    next_look = min(next_look, then)
             time.sleep(max(next_look - time.monotonic(), 0.0002))
 
     def forget(self) -> None:

@@ -79,7 +79,7 @@ class Bridge:
 
     def call(self, index: int, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Ask the controller and wait for its reply. Raises what the host function raised."""
-        arguments = values.encode_capped([list(args), kwargs], self._value_bytes)
+        arguments = values.encode_call(args, kwargs, self._value_bytes)
         # An interrupt that comes while the code waits is put off until the reply is there: waiting
         # costs the step nothing of its time limit.
         with Shield(self._channel):
@@ -106,14 +106,32 @@ class Bridge:
 
     def _ask(self, index: int, arguments: bytes) -> ForWorker:
         alone = threading.active_count() == 1
+        if alone and not self._pending:
+            return self._ask_alone(index, arguments)
         with self._slots:
             with self._calling:  # so that calls leave in the order of their numbers
-                if not self._open:
-                    raise RuntimeError("host functions can be called only while a step runs")
+                self._check_open()
                 self._calls += 1
                 pending = self._pending[self._calls] = _Pending()
                 self._channel.send(Call(self._calls, index, arguments, alone))
             return self._wait(pending)
+
+    def _ask_alone(self, index: int, arguments: bytes) -> ForWorker:
+        """The same where no other thread calls, waits or reads: most programs have only one."""
+        self._check_open()
+        self._calls += 1
+        self._channel.send(Call(self._calls, index, arguments, alone=True))
+        while True:
+            message = self._channel.receive()
+            if not isinstance(message, Return | Raise):
+                self._command.message = message
+                self._command.wake()
+            elif message.call == self._calls:
+                return message
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise RuntimeError("host functions can be called only while a step runs")
 
     def _wait(self, pending: _Pending) -> ForWorker:
         while pending.message is None:

@@ -14,6 +14,7 @@ import threading
 from types import FrameType, TracebackType
 
 from rlm_sandbox.framing import FrameBuffer, frame
+from rlm_sandbox.patience import Patience
 from rlm_sandbox.protocol import ForWorker, FromWorker, decode_for_worker, encode
 
 RECEIVE_BYTES = 64 * 1024
@@ -30,6 +31,7 @@ class Channel:
         self.socket = sock
         self._buffer = FrameBuffer(cap=UNLIMITED)
         self._sending = threading.Lock()
+        self._patience = Patience()
         self.main_thread = threading.main_thread().ident
         self.shielded = True
         self.interrupted = False
@@ -44,14 +46,14 @@ class Channel:
     def receive(self) -> ForWorker:
         """The next message. Ends the process when the controller is gone."""
         buffer = self._buffer
-        while True:
-            payload = buffer.next_frame()
-            if payload is not None:
-                return decode_for_worker(payload)
-            data = self.socket.recv(max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE)))
+        payload = buffer.next_frame() if not buffer.empty else None
+        while payload is None:
+            size = max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE))
+            data = self._patience.receive(self.socket, size)
             if not data:
                 os._exit(0)
-            buffer.feed(data)
+            payload = buffer.take(data)
+        return decode_for_worker(payload)
 
     def receive_descriptor(self) -> int:
         """The descriptor that comes with the one byte that the worker has asked for."""

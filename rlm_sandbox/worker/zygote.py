@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import msgspec
 
-from rlm_sandbox.confine import landlock, lockdown, namespaces
+from rlm_sandbox.confine import landlock, libc, lockdown, namespaces
 from rlm_sandbox.confine.lockdown import Layer, Wall
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
@@ -62,7 +62,7 @@ class Cradle:
         with theirs:
             if wall.has(Layer.PID):
                 namespaces.fork_init(child)
-            elif os.fork() == 0:
+            elif libc.fork() == 0:
                 child()
 
     def begin(self, spawn: bytes, descriptors: list[int]) -> None:
@@ -218,8 +218,8 @@ def _silence_standard_error() -> None:
 def _bell() -> int:
     """Readable from now on whenever a signal has come: Python's own handlers run between two calls.
 
-    Without it one that another thread takes, or that comes just before a call that waits, would be
-    attended to after the next request only.
+    Without it one that comes just before a call that waits would be attended to after the next
+    request only.
     """
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)

@@ -67,7 +67,9 @@ class WatchedSocket:
     def sendall(self, data: bytes) -> None:
         self._boundaries.cross(self._sock.sendall, data)
 
-    def recv(self, size: int) -> bytes:
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        if flags & socket.MSG_DONTWAIT:  # a look; how many there are is chance
+            raise BlockingIOError
         return self._boundaries.cross(self._sock.recv, size)
 
     def __getattr__(self, name: str) -> Any:

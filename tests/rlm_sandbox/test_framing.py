@@ -31,6 +31,30 @@ def test_frames_come_out_as_they_went_in_however_the_stream_is_cut(
     assert buffer.empty
 
 
+@given(payloads=st.lists(st.binary(max_size=300)), cuts=st.lists(st.integers(1, 50), min_size=1))
+def test_taking_is_feeding_and_looking_for_the_next_frame(
+    payloads: list[bytes], cuts: list[int]
+) -> None:
+    stream = b"".join(map(frame, payloads))
+    chunks, at = [*map(frame, payloads)], 0
+    while at < len(stream):
+        size = cuts[at % len(cuts)]
+        chunks.append(stream[at : at + size])
+        at += size
+    buffer, found = FrameBuffer(cap=300), []
+    for chunk in chunks:
+        first = buffer.take(chunk)
+        if first is not None:
+            found += [first, *drain(buffer)]
+    assert found == payloads + payloads
+
+
+def test_taking_believes_no_length_above_the_cap() -> None:
+    buffer = FrameBuffer(cap=10)
+    with pytest.raises(FrameTooLarge):
+        buffer.take(frame(b"x" * 11))
+
+
 @given(st.lists(st.binary(max_size=400)))
 def test_any_bytes_give_frames_within_the_cap_or_are_refused(chunks: list[bytes]) -> None:
     buffer = FrameBuffer(cap=100)

@@ -340,3 +340,19 @@ def refusal(data: bytes) -> type:
     except ValueRefused as error:
         return type(error)
     return type(None)
+
+
+@given(
+    args=st.lists(st.one_of(st.integers(-(2**70), 2**70), st.text(), st.lists(st.integers()))),
+    kwargs=st.dictionaries(st.text(max_size=5), st.integers(), max_size=2),
+)
+def test_the_arguments_of_a_call_come_back_as_a_list_and_a_dict(
+    args: list[object], kwargs: dict[str, object]
+) -> None:
+    data = values.encode_call(tuple(args), kwargs, 1_000_000)
+    assert values.decode_untrusted(data, 1_000_000) == [args, kwargs]
+
+
+def test_arguments_beyond_the_cap_are_refused() -> None:
+    with pytest.raises(ValueRefused, match="at most 10 cross"):
+        values.encode_call(("x" * 100,), {}, 10)

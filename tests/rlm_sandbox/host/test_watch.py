@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from rlm_sandbox.host.watch import GRACE_SECONDS, LONGEST_GRACE_SECONDS, Guard, Watch
+from rlm_sandbox.host.watch import (
+    GRACE_SECONDS,
+    LONGEST_GRACE_SECONDS,
+    REST_SECONDS,
+    Guard,
+    Rest,
+    Watch,
+)
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.result import Outcome
 from rlm_sandbox.session import Clock, Step
@@ -170,7 +177,7 @@ class Seen(Guard):
         super().__init__(process, Step(1, Clock(time.monotonic())), LIMITS, MEMORY, None)
         self.looked = threading.Event()
 
-    def look(self, now: float) -> float:
+    def look(self, now: float) -> float | None:
         self.looked.set()
         return super().look(now)
 
@@ -195,3 +202,35 @@ def test_a_step_that_is_removed_is_finished(process: FakeProcess) -> None:
     process.resident = 1_000
     guard.look(time.monotonic())
     assert process.killed == 0
+
+
+def test_a_session_that_is_not_used_again_stands_still(process: FakeProcess) -> None:
+    rest = Rest(process)
+    assert rest.look(time.monotonic() - REST_SECONDS) is not None
+    assert not process.stands
+    assert rest.look(time.monotonic() + REST_SECONDS) is None
+    assert process.stands
+    assert not rest.call_off()  # it must be told to go on
+
+
+def test_a_session_that_is_used_right_away_is_not_stopped(process: FakeProcess) -> None:
+    rest = Rest(process)
+    assert rest.call_off()
+    assert rest.look(time.monotonic() + REST_SECONDS) is None
+    assert not process.stands
+
+
+def test_the_thread_stops_a_session_that_is_not_used_again(process: FakeProcess) -> None:
+    watch = Watch()
+    watch.add(Rest(process))
+    deadline = time.monotonic() + PATIENCE
+    while not process.stands:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_cpu_time_since_the_step_before_can_be_charged_to_a_step(process: FakeProcess) -> None:
+    process.cpu = 7.0
+    guard = Guard(process, Step(1, Clock(0.0)), LIMITS, MEMORY, None, 6.5)
+    assert guard.cpu_seconds() == 0.5
+    assert guard.cpu_after == 7.0
