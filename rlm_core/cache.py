@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import sys
 import threading
 import weakref
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from rlm_core.adapters.base import Usage
 
 if TYPE_CHECKING:
+    import sqlite3
     from types import TracebackType
     from typing import Self
 
@@ -49,6 +49,15 @@ def cache_key(
     parts = [adapter, model or "", system_prompt, str(max_tokens), mode, text]
     whole = json.dumps(parts).encode()
     return hashlib.sha256(whole).hexdigest()
+
+
+def is_failure(error: Exception) -> bool:
+    """True for what a cache raises that cannot be read or written."""
+    if isinstance(error, OSError):
+        return True
+    import sqlite3
+
+    return isinstance(error, sqlite3.Error)
 
 
 class FileCache:
@@ -119,6 +128,8 @@ class FileCache:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    import sqlite3
+
     connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
     try:
         # Write-ahead logging lets processes read while one writes; a lost power supply may cost

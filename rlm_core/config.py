@@ -9,7 +9,6 @@ from rlm_core import prompts
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy
 from rlm_core.rules import AutoFinalize, Compaction, EpisodeRules
-from rlm_core.tools import Tool, prompt_of, tools_of
 
 if TYPE_CHECKING:
     import logging
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from rlm_core.cache import FileCache
     from rlm_core.events import RLMEventListener
     from rlm_core.provider import ProviderLimits, Providers
+    from rlm_core.tools import Tool
     from rlm_sandbox import Limits
 
 
@@ -159,7 +159,7 @@ def configure(options: Options) -> Config:
     """The options, grouped and checked. Raises ConfigError, or TypeError for an unknown name."""
     _refuse_foreign(options)
     policy = options.get("policy") or Policy()
-    tools = tools_of(options.get("tools") or ())
+    tools = _tools(options)
     _require_free_names(tools, options.get("functions", {}))
     return Config(
         policy=policy,
@@ -187,9 +187,9 @@ def configure(options: Options) -> Config:
     )
 
 
-def _rules(options: Options, policy: Policy, tools: Iterable[Tool]) -> EpisodeRules:
+def _rules(options: Options, policy: Policy, tools: Sequence[Tool]) -> EpisodeRules:
     base = options.get("system_prompt", prompts.BASE_SYSTEM_PROMPT)
-    supplement = options.get("system_prompt_supplement", "") + prompt_of(tools)
+    supplement = options.get("system_prompt_supplement", "") + _prompt_of(tools)
     return EpisodeRules(
         system_prompt=prompts.build_system_prompt(base, supplement=supplement),
         max_steps=policy.max_steps,
@@ -236,7 +236,7 @@ def _auto_finalize(options: Options) -> AutoFinalize | None:
     )
 
 
-def _subcalls(options: Options, tools: Iterable[Tool]) -> SubcallOptions:
+def _subcalls(options: Options, tools: Sequence[Tool]) -> SubcallOptions:
     concurrent = options.get("max_concurrent_subcalls", 10)
     if concurrent < 1:
         raise ConfigError(f"max_concurrent_subcalls must be at least 1, not {concurrent}")
@@ -250,9 +250,26 @@ def _subcalls(options: Options, tools: Iterable[Tool]) -> SubcallOptions:
         recursive_system_prompt=options.get(
             "recursive_subcall_system_prompt", prompts.RECURSIVE_SUBCALL_SYSTEM_PROMPT
         )
-        + prompt_of(tools),
+        + _prompt_of(tools),
         recursive_max_steps=options.get("recursive_subcall_max_steps", 3),
     )
+
+
+def _tools(options: Options) -> tuple[Tool, ...]:
+    given = options.get("tools")
+    if given is None:
+        return ()
+    from rlm_core.tools import tools_of
+
+    return tools_of(given)
+
+
+def _prompt_of(tools: Sequence[Tool]) -> str:
+    if not tools:
+        return ""
+    from rlm_core.tools import prompt_of
+
+    return prompt_of(tools)
 
 
 def _require_free_names(tools: Sequence[Tool], functions: Mapping[str, object]) -> None:

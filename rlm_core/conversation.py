@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from rlm_core import compaction, prompts
 from rlm_core.policy import estimate_tokens
 
@@ -18,8 +20,7 @@ Message = dict[str, str]
 EMPTY_REPLY = "(empty reply)"  # some servers refuse a message without content
 
 
-@dataclass(frozen=True)
-class ContextFacts:
+class ContextFacts(Struct, frozen=True):
     """What the model is told of its context. `head` lets the loop notice when it is printed."""
 
     length: int
@@ -30,8 +31,7 @@ class ContextFacts:
     head: str = ""
 
 
-@dataclass(frozen=True)
-class Feedback:
+class Feedback(Struct, frozen=True):
     """What the model is shown after a step."""
 
     stdout: str = ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import identity_of
@@ -40,6 +38,8 @@ class Diagnostics:
         """What runs here."""
         if not self._enabled:
             return
+        import platform
+
         self.log(
             "runtime_fingerprint",
             {
@@ -101,6 +101,9 @@ class Diagnostics:
 
 
 def own_version() -> str:
+    """The version of this package; to look it up takes longer than importing all of it."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:  # run from a checkout

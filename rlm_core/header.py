@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import platform
+import sys
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def header_of(
         "kind": "run_started",
         "format": FORMAT,
         "version": own_version(),
-        "python": platform.python_version(),
+        "python": sys.version.split()[0],
         "query": query,
         "context": facts_of_context(context),
         "models": {"root": identity_of(models.root), "sub": identity_of(models.sub)},

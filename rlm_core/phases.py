@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from rlm_core.reply import Code, Final, FinalVar
@@ -11,55 +12,46 @@ if TYPE_CHECKING:
     from rlm_core.stimuli import Ending
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """Nothing has been asked yet."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The model was asked for the next step."""
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(Struct, frozen=True):
     """Code of the model runs."""
 
     reply: Code
 
 
-@dataclass(frozen=True)
-class FallingBack:
+class FallingBack(Struct, frozen=True):
     """The caller's fallback code runs."""
 
 
-@dataclass(frozen=True)
-class Resolving:
+class Resolving(Struct, frozen=True):
     """The model's final names a variable, which is being read."""
 
     final: Final | FinalVar
 
 
-@dataclass(frozen=True)
-class Guarding:
+class Guarding(Struct, frozen=True):
     """The auto-finalize variable is being read, to see whether the fallback code is due."""
 
 
-@dataclass(frozen=True)
-class Compacting:
+class Compacting(Struct, frozen=True):
     """The model was asked to summarise the older turns; then the step goes on."""
 
 
-@dataclass(frozen=True)
-class Salvaging:
+class Salvaging(Struct, frozen=True):
     """The episode ends; this attempt at a best answer is under way."""
 
     ending: Ending
     attempt: Attempt
 
 
-@dataclass(frozen=True)
-class Over:
+class Over(Struct, frozen=True):
     """The episode has finished."""
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib.util
 import marshal
 from functools import cache
-from importlib import resources
-from importlib.abc import InspectLoader
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlm_core.guest import scaffold
 
 if TYPE_CHECKING:
+    from importlib.abc import InspectLoader
+
     from rlm_core.context import Context
 
 _LOADED = (
@@ -29,7 +29,9 @@ _LOADED = (
 @cache
 def source() -> str:
     """What is run in each worker: `rlm_core.guest.entry`."""
-    return resources.files("rlm_core.guest").joinpath("entry.py").read_text(encoding="utf-8")
+    text = _loader_of("rlm_core.guest.entry").get_source("rlm_core.guest.entry")
+    assert text is not None, "the package is installed with its sources"
+    return text
 
 
 @cache
@@ -66,12 +68,17 @@ def documents_apart(context: Context) -> str | None:
 
 def _code_of(name: str) -> bytes:
     full = f"rlm_core.{name}"
-    spec = importlib.util.find_spec(full)
-    loader = None if spec is None else spec.loader
-    code = loader.get_code(full) if isinstance(loader, InspectLoader) else None
-    if code is None:
-        raise ImportError(f"{full} is there without its code: install rlm-sandbox anew")
+    code = _loader_of(full).get_code(full)
+    assert code is not None, "these modules are Python"
     return marshal.dumps(_renamed(code, f"<{full}>"))
+
+
+def _loader_of(name: str) -> InspectLoader:
+    spec = importlib.util.find_spec(name)
+    loader: Any = None if spec is None else spec.loader
+    if loader is None:
+        raise ImportError(f"{name} is missing: install rlm-sandbox anew")
+    return loader
 
 
 def _renamed(code: CodeType, name: str) -> CodeType:

@@ -10,8 +10,9 @@ The rules, in order of weight:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from rlm_core.dialects import fences, finals, python, wrappers
 from rlm_core.dialects.fences import Block, Fenced, Language
@@ -30,8 +31,7 @@ class Why(StrEnum):
     PLAN = "plan"  # an intention was given as the answer
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(Struct, frozen=True):
     """Python to run. `final` is what the model said beside it: a FinalVar holds after the run,
     a Final was written too early and is only kept in case nothing better comes.
     """
@@ -40,8 +40,7 @@ class Code:
     final: Final | FinalVar | None = None
 
 
-@dataclass(frozen=True)
-class Neither:
+class Neither(Struct, frozen=True):
     """Nothing to run and no answer. `text` is what was offered as an answer, for a plan."""
 
     why: Why

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from rlm_core.answer_type import AnswerType
 from rlm_core.cache import FileCache
 from rlm_core.config import Config, Options, configure
 from rlm_core.context import Context
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.answer_type import AnswerType
     from rlm_core.trace import Trace
 
 __all__ = ["RLM", "RunResult", "RunUsage"]
@@ -162,7 +162,7 @@ class RLM:
         question = Question(
             query,
             _checked(context),
-            None if output is None else AnswerType(output),
+            None if output is None else _answer_type(output),
             None if resume is None else Path(resume),
         )
         equipment = Equipment(
@@ -175,6 +175,12 @@ class RLM:
             owner=self,
         )
         return Running(partial(carry_out, equipment, question))
+
+
+def _answer_type(output: object) -> AnswerType:
+    from rlm_core.answer_type import AnswerType  # takes as long as all the rest: seldom wanted
+
+    return AnswerType(output)
 
 
 def _checked(context: object) -> Context:

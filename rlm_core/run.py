@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,13 +12,10 @@ from rlm_core.episodes import Episodes
 from rlm_core.errors import TraceError
 from rlm_core.events import RLMEvent
 from rlm_core.extensions import Extensions
-from rlm_core.header import facts_of_context, header_of
 from rlm_core.playback import Playback
 from rlm_core.recording import Recording
-from rlm_core.redaction import Redaction
 from rlm_core.stimuli import RunStatus
 from rlm_core.tool_calls import ToolCalls
-from rlm_core.trace_file import TraceFile
 from rlm_core.tree import RunTree
 
 if TYPE_CHECKING:
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from rlm_core.running import Running
     from rlm_core.stimuli import Ending, Finish
     from rlm_core.trace import Trace
+    from rlm_core.trace_file import TraceFile
 
 T = TypeVar("T")
 
@@ -118,7 +116,7 @@ def play(
 ) -> RunResult[Any]:
     """Run it with these recorded replies."""
     config = equipment.config
-    seed = random.SystemRandom().getrandbits(48) if config.seed is None else config.seed
+    seed = int.from_bytes(os.urandom(6)) if config.seed is None else config.seed
     diagnostics = Diagnostics(equipment.logger, enabled=config.diagnostics)
     diagnostics.run(equipment.models.root, equipment.models.sub)
     tree = RunTree(
@@ -173,6 +171,8 @@ def _head(
 ) -> dict[str, object]:
     if question.resume is not None:
         return {"kind": "run_resumed"}
+    from rlm_core.header import header_of
+
     return header_of(
         tree.config,
         equipment.models,
@@ -204,6 +204,9 @@ def _trace_file(config: Config, resume: Path | None) -> TraceFile | None:
     path = options.path if resume is None else resume
     if path is None:
         return None
+    from rlm_core.redaction import Redaction
+    from rlm_core.trace_file import TraceFile
+
     redaction = Redaction.of_environment(more=options.secrets, content=options.redact_content)
     return TraceFile(path, redaction=redaction, append=resume is not None)
 
@@ -217,6 +220,8 @@ def _require_same(recording: Recording, question: Question) -> None:
 
 def require_same_context(recording: Recording, context: Context) -> None:
     """Raises TraceError where the text is not the one that the trace is about."""
+    from rlm_core.header import facts_of_context
+
     recorded = recording.header.get("context")
     now = facts_of_context(context)
     if not isinstance(recorded, dict) or recorded.get("sha256") != now["sha256"]:

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from rlm_core.reply import Code, Final, FinalVar, Neither, Reply
 from rlm_core.rules import COMMON_ANSWER_NAMES, EpisodeRules
 from rlm_core.stimuli import Ending
 
 
-@dataclass(frozen=True)
-class TryVariables:
+class TryVariables(Struct, frozen=True):
     """Take the first of these variables that holds an answer."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class TrySummary:
+class TrySummary(Struct, frozen=True):
     """Ask the model once more, for its best answer as plain text."""
 
 
-@dataclass(frozen=True)
-class TryCode:
+class TryCode(Struct, frozen=True):
     """Run code that was written but not run; then look at the variables."""
 
     code: str
 
 
-@dataclass(frozen=True)
-class TryFinal:
+class TryFinal(Struct, frozen=True):
     """Take the final that stood in the last reply."""
 
     final: Final | FinalVar
 
 
-@dataclass(frozen=True)
-class TryStdout:
+class TryStdout(Struct, frozen=True):
     """Take what was printed last."""
 
 
-@dataclass(frozen=True)
-class TryText:
+class TryText(Struct, frozen=True):
     """Take the last reply as it is."""
 
     text: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
+
+from msgspec import Struct, field
 
 NO_ANSWER = "NO_ANSWER"
 
@@ -44,8 +45,7 @@ class Ending(StrEnum):
     CONTEXT_PRINTED = "context_printed"  # the context was printed again and again
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(Struct, frozen=True):
     """A variable of the session as the loop needs it: its text, and whether it was one."""
 
     text: str
@@ -71,13 +71,11 @@ Values = Mapping[str, Value]
 # --- events: into the loop --------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Begin:
+class Begin(Struct, frozen=True):
     """The session is ready; the first question may be asked."""
 
 
-@dataclass(frozen=True)
-class Replied:
+class Replied(Struct, frozen=True):
     """The model's reply. `overdrawn` names the limit that the reply overstepped, if it did."""
 
     text: str
@@ -85,15 +83,13 @@ class Replied:
     overdrawn: Limit | None = None
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The model could not be asked: this limit is reached."""
 
     limit: Limit
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """A cell ended: what it printed, how it ended, and the variables that `Run` asked for."""
 
     stdout: str = ""
@@ -109,8 +105,7 @@ class Ran:
     """Sub-model replies that the code got, cached ones too."""
 
 
-@dataclass(frozen=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """The variables that `Look` asked for."""
 
     values: Values
@@ -122,8 +117,7 @@ Event = Begin | Replied | Refused | Ran | Looked
 # --- actions: out of the loop -----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Ask the model, and answer with `Replied` or `Refused`."""
 
     messages: tuple[dict[str, str], ...]
@@ -131,38 +125,33 @@ class Ask:
     purpose: Literal["step", "summary", "compaction"] = "step"
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True):
     """Run a cell, read these variables after it, and answer with `Ran`."""
 
     code: str
     read: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(Struct, frozen=True):
     """Read these variables, and answer with `Looked`."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Clear:
+class Clear(Struct, frozen=True):
     """Set a variable to None. Needs no answer."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Compacted:
+class Compacted(Struct, frozen=True):
     """Older turns were replaced by this summary, which goes into the trace. Needs no answer."""
 
     summary: str
     turns: int
 
 
-@dataclass(frozen=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """The episode is over."""
 
     answer: str

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from rlm_core.errors import ToolLimit, ToolTimeout
 from rlm_core.recording import RecordedReply, failure
-from rlm_core.tools import plain_result
 from rlm_core.trace import TraceStep, cut
 from rlm_sandbox import values
 from rlm_sandbox.errors import ValueRefused
@@ -100,7 +99,7 @@ class ToolCalls:
             gate.count()
             with gate.passing(caller.scope):
                 result = self._waited(gate.tool, bound, caller.scope)
-            plain = plain_result(gate.tool.name, result)
+            plain = gate.tool.plain(result)
         except Exception as error:
             if not caller.scope.cancelled:
                 _keep_failure(self._tree, key, error)

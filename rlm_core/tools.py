@@ -109,6 +109,18 @@ class Tool:
                 bound.arguments[name] = self._converted(name, given)
         return bound
 
+    def plain(self, result: object) -> object:
+        """What it returned, as data that can cross to the code. Raises TypeError by name."""
+        if _crosses(result):
+            return result
+        try:
+            plain: object = msgspec.to_builtins(result)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(
+                f"{self.name} returned what cannot be given to the code: {error}"
+            ) from error
+        return plain
+
     def _converted(self, name: str, given: object) -> object:
         kind: Any = self.types[name]
         match self.signature.parameters[name].kind:
@@ -204,17 +216,6 @@ def prompt_of(tools: Iterable[Tool]) -> str:
 def not_there(*args: object, **kwargs: object) -> object:
     """Stands for a function of which only the name is known: what it gave was recorded."""
     raise RuntimeError(f"this tool is not there: it was called with {args!r} and {kwargs!r}")
-
-
-def plain_result(name: str, result: object) -> object:
-    """What a tool returned, as data that can cross to the code. Raises ToolArguments by name."""
-    if _crosses(result):
-        return result
-    try:
-        plain: object = msgspec.to_builtins(result)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"{name} returned what cannot be given to the code: {error}") from error
-    return plain
 
 
 def _crosses(value: object) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rlm_core.cache import is_failure
 from rlm_core.calls import CallThreads, CancelScope, Crew, call_model
 from rlm_core.models import is_cacheable, model_name
 from rlm_core.playback import Playback, episode_key
@@ -157,7 +157,9 @@ class RunTree:
             return None
         try:
             return self._cache.get(key)
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:
+            if not is_failure(error):
+                raise
             return self._do_without_cache(error)
 
     def keep(self, adapter: ModelAdapter, key: str, record: CacheRecord) -> None:
@@ -166,7 +168,9 @@ class RunTree:
             return
         try:
             self._cache.set(key, record)
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:
+            if not is_failure(error):
+                raise
             self._do_without_cache(error)
 
     def close(self) -> None:

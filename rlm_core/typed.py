@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from rlm_core.stimuli import Value
 
 
-@dataclass(frozen=True)
-class Typed:
+class Typed(Struct, frozen=True):
     """The answer, as the type that was asked for."""
 
     value: object
 
 
-@dataclass(frozen=True)
-class Mistyped:
+class Mistyped(Struct, frozen=True):
     """The answer is not of that type; `error` tells the model what to put right."""
 
     error: str

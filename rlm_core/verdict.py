@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from rlm_core.reply import Neither, Why
 from rlm_core.stimuli import NO_ANSWER
@@ -29,8 +30,7 @@ PRINTED = (
 _PRINTED_CHARS = 4_000  # what peek() and a look around print is less
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     """What the episode has done so far, as far as guards ask for it."""
 
     step: int
@@ -49,29 +49,25 @@ def guard(rules: EpisodeRules, done: Done) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The variable holds the answer."""
 
     answer: str
 
 
-@dataclass(frozen=True)
-class NotYet:
+class NotYet(Struct, frozen=True):
     """The variable holds nothing that counts, or may not be taken yet. `error` may be empty."""
 
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """The variable's answer is refused; the variable is cleared so that it cannot come back."""
 
     error: str
 
 
-@dataclass(frozen=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """The answer matches a pattern that no answer may match."""
 
     pattern: str

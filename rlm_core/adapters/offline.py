@@ -8,7 +8,6 @@ shares most with the question. The same messages always get the same reply.
 from __future__ import annotations
 
 import re
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import ModelResponse, estimate_usage
@@ -83,6 +82,8 @@ def query_in(messages: Sequence[dict[str, str]]) -> str:
 
 def program(question: str) -> str:
     """One cell of Python that leaves the answer to `question` in the variable `answer`."""
+    from importlib import resources
+
     source = resources.files("rlm_core.adapters").joinpath("offline_search.py").read_text("utf-8")
     asked = repr(question).replace("`", r"\x60")  # a fence in the question would end the cell
     terms = question_terms(question) + question_phrases(question)

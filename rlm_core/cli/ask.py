@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -194,4 +193,6 @@ def cache_directory(resources: ExitStack) -> Path:
         usable = os.access(directory, os.W_OK)
     if usable:
         return directory
+    import tempfile
+
     return Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="rlm-cache-")))

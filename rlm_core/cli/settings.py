@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rlm_core.adapters.openai_compat import base_url_from
+from rlm_core.adapters.environment import base_url_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from rlm_core.dialects import python
 
@@ -43,8 +44,7 @@ class Language(Enum):
     OTHER = auto()
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Struct, frozen=True):
     """One fenced block: its text without the fences."""
 
     language: Language
@@ -53,8 +53,7 @@ class Block:
     closed: bool
 
 
-@dataclass(frozen=True)
-class Fenced:
+class Fenced(Struct, frozen=True):
     """A text taken apart: its blocks, what stands around them, and what precedes the first."""
 
     blocks: tuple[Block, ...]

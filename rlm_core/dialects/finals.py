@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rlm_core.dialects import python
 
 
-@dataclass(frozen=True)
-class Final:
+class Final(Struct, frozen=True):
     """The answer itself. `name` is set where the text could as well be a variable's name."""
 
     text: str
     name: str | None = None
 
 
-@dataclass(frozen=True)
-class FinalVar:
+class FinalVar(Struct, frozen=True):
     """The answer is what a variable of the session holds."""
 
     name: str
@@ -55,8 +54,7 @@ _PLAN = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A final and where its line begins in the text that was searched."""
 
     final: Final | FinalVar

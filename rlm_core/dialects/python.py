@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import html
 import re
 import warnings
 from functools import lru_cache
@@ -73,7 +72,7 @@ def repaired(source: str) -> str:
         return source
     for candidate in (
         source.translate(_TYPOGRAPHY),
-        html.unescape(source),
+        _unescaped(source),
         _dedented(source),
         _dedented(source.translate(_TYPOGRAPHY)),
     ):
@@ -159,6 +158,12 @@ def _acts(node: ast.stmt) -> bool:
         case ast.Pass():
             return False
     return True
+
+
+def _unescaped(source: str) -> str:
+    from html import unescape  # its table of names is large, and seldom wanted
+
+    return unescape(source)
 
 
 def _dedented(source: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _THOUGHT = r"think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad|seed:think"
 _OPENING = re.compile(
@@ -51,15 +52,13 @@ _ANSWER_KEYS = ("final_answer", "FINAL", "final", "answer")
 _ASIDE_KEYS = frozenset({"reasoning", "thought", "thoughts", "explanation", "confidence", "ready"})
 
 
-@dataclass(frozen=True)
-class WrappedCode:
+class WrappedCode(Struct, frozen=True):
     """Code that stood inside a wrapper."""
 
     source: str
 
 
-@dataclass(frozen=True)
-class WrappedAnswer:
+class WrappedAnswer(Struct, frozen=True):
     """An answer that stood inside a wrapper."""
 
     text: str

@@ -24,14 +24,28 @@ PURE = [
 MACHINERY = {
     "asyncio", "httpx", "random", "rlm_sandbox", "socket", "subprocess", "threading", "time",
 }  # fmt: skip
-LIGHT = """
-import sys, rlm_core
-heavy = {"httpx", "rlm_core.rlm", "rlm_sandbox", "msgspec", "psutil", "asyncio"} & set(sys.modules)
-assert not heavy, heavy
-import rlm_core.loop, rlm_core.reply, rlm_core.policy
-heavy = {"socket", "threading", "random", "httpx", "rlm_sandbox"} & set(sys.modules)
-assert not heavy, heavy
-"""
+AT_ONCE = {
+    "httpx",
+    "msgspec",
+    "psutil",
+    "asyncio",
+    "logging",
+    "sqlite3",
+    "rlm_sandbox",
+    "rlm_core.rlm",
+}
+"""What `import rlm_core` must not wait for."""
+FOR_THE_LOOP = {"socket", "threading", "random", "httpx", "rlm_sandbox"}
+SELDOM = {
+    "httpx", "asyncio", "ssl", "sqlite3", "html", "urllib.request", "rlm_core.answer_type",
+    "rlm_core.tools", "rlm_core.header", "rlm_core.redaction", "rlm_core.replay",
+}  # fmt: skip
+"""What nobody needs who asks a question without a type, tools or a trace."""
+OF_A_COMMAND = {
+    "msgspec", "rlm_sandbox", "rlm_core.rlm", "logging", "pathlib", "json", "asyncio", "httpx",
+    "importlib.metadata", "tempfile",
+}  # fmt: skip
+"""What `rlm --help` must not wait for."""
 
 
 def test_all_is_what_can_be_imported() -> None:
@@ -70,13 +84,38 @@ def _names_imported(node: ast.AST) -> list[str]:
     return []
 
 
-def test_importing_is_light_and_the_loop_touches_no_machinery() -> None:
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        f"import sys; sys.path[:0] = {sys.path!r}\n{LIGHT}",
-    ]
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import rlm_core", AT_ONCE),
+        ("import rlm_core.loop, rlm_core.reply, rlm_core.policy", FOR_THE_LOOP),
+        (
+            "from rlm_core import RLM, Context, Policy; from rlm_core.adapters import FakeAdapter",
+            SELDOM,
+        ),
+        ("import rlm_core.cli.ask", SELDOM),
+        ("import rlm_core.cli.arguments; rlm_core.cli.arguments.build_parser()", OF_A_COMMAND),
+    ],
+)
+def test_importing_brings_in_nothing_before_it_is_needed(
+    statement: str, unwanted: set[str]
+) -> None:
+    assert not loaded_by(statement) & unwanted
+
+
+def test_asking_a_small_question_offline_needs_no_network_and_no_database(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("Tea is a drink.")
+    arguments = ["ask", "--quiet", "--model", "offline", "What is tea?", str(tmp_path / "text")]
+    ran = f"import os, rlm_core.cli; os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}\n"
+    loaded = loaded_by(f"{ran}rlm_core.cli.main({arguments!r})")
+    assert not loaded & (SELDOM - {"sqlite3"})
+    assert "rlm_sandbox.host.link" in loaded
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules in a fresh interpreter after these statements."""
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n{statement}\nprint(*sys.modules)"
+    command = [sys.executable, "-I", "-S", "-c", code]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.splitlines()[-1].split())

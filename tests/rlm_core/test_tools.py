@@ -12,7 +12,7 @@ import pytest
 from rlm_core.context import Context
 from rlm_core.errors import ConfigError, ToolArguments
 from rlm_core.rlm import RLM
-from rlm_core.tools import Tool, ToolLimits, plain_result, prompt_of, tool, tools_of
+from rlm_core.tools import Tool, ToolLimits, prompt_of, tool, tools_of
 from tests.rlm_core.models import Scripted
 
 TEXT = Context.from_text("text")
@@ -86,10 +86,10 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_results_become_plain_data_or_are_refused_by_name() -> None:
-    assert plain_result("f", {1, 2}) == {1, 2}
-    assert plain_result("f", [Row("a", 1)]) == [{"name": "a", "age": 1}]
+    assert Tool.unknown("f").plain({1, 2}) == {1, 2}
+    assert Tool.unknown("f").plain([Row("a", 1)]) == [{"name": "a", "age": 1}]
     with pytest.raises(TypeError, match="f returned"):
-        plain_result("f", object())
+        Tool.unknown("f").plain(object())
 
 
 # --- in runs --------------------------------------------------------------------------------------
