@@ -69,7 +69,7 @@ class Exchange:
         elif problem.status >= 500:
             logger.warning("request %s: %s: %s", self.request_id, type(error).__name__, error)
         else:
-            logger.info("request %s: %s", self.request_id, problem.message)
+            logger.info("request %s: %r", self.request_id, problem.message)  # no lines of its own
         return problem
 
     async def _refuse(self, problem: Problem) -> None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from rlm_core.serve.progress import Progress
 
 
+LATE_SECONDS = 30.0
+"""A run ends at its own deadline; one that does not is not waited for longer than this."""
+
+
 class RecursiveJob:
     """One run, from its start until its thread has ended."""
 
@@ -47,8 +51,9 @@ class RecursiveJob:
         self._running = running
         running.when_done(partial(_tell, loop, ended))
         try:
-            await ended
-        except asyncio.CancelledError:
+            async with asyncio.timeout(plan.seconds + LATE_SECONDS):
+                await ended
+        except (asyncio.CancelledError, TimeoutError):
             self.stop()
             raise
         return _answer_of(running.result(), plan, self.spent())

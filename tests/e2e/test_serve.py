@@ -34,9 +34,10 @@ CODE = "```python\nhits = ctx.find('Ann built it')\nsaid = llm_query('who?')\n``
 class ServerProcess:
     """`rlm serve` before a model's server; ended by SIGTERM when the block is left."""
 
-    def __init__(self, model: ChatServer, *flags: str) -> None:
-        command = [sys.executable, "-m", "rlm_core.cli", "serve", "--port", "0"]
-        command += ["--model", "tiny", "--base-url", model.base_url, *flags]
+    def __init__(self, model: ChatServer | None, *flags: str) -> None:
+        command = [sys.executable, "-m", "rlm_core.cli", "serve", "--port", "0", *flags]
+        if model is not None:
+            command += ["--model", "tiny", "--base-url", model.base_url]
         own = ("PROXY", "LLM_", "OPENAI_", "RLM_")
         environment = {
             name: value
