@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from rlm_core.errors import RunCancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from rlm_core.adapters.base import ModelAdapter, ModelResponse
 
@@ -187,22 +187,21 @@ class CallThreads:
 
 def call_model(
     adapter: ModelAdapter,
-    messages: Sequence[dict[str, str]],
+    messages: list[dict[str, str]],
     max_tokens: int,
     scope: CancelScope,
     threads: CallThreads,
 ) -> ModelResponse:
     """The model's reply. Raises what the adapter raises, and RunCancelled when stopped.
 
-    An adapter that is `instant` is called here. One with a `submit` that returns a future is
-    cancelled for good; any other is called in one of the threads, which is left to itself when the
-    run is stopped.
+    The messages are the adapter's from now on. An adapter that is `instant` is called here. One
+    with a `submit` that returns a future is cancelled for good; any other is called in one of the
+    threads, which is left to itself when the run is stopped.
     """
     scope.check()
-    own = [dict(message) for message in messages]
     if getattr(adapter, "instant", False) is True:
-        return adapter.complete(own, max_tokens=max_tokens, temperature=0.0)
-    future = _submitted(adapter, own, max_tokens, threads)
+        return adapter.complete(messages, max_tokens=max_tokens, temperature=0.0)
+    future = _submitted(adapter, messages, max_tokens, threads)
     try:
         with scope.stopping(future.cancel):
             return future.result()

@@ -128,7 +128,7 @@ class EpisodeDriver:
                 self._asked += 1
                 reply = tree.ask_as_episode(
                     self._task.adapter,
-                    ask.messages,
+                    self._sent.given(),
                     ask.max_tokens,
                     scope,
                     episode=self._task.name,

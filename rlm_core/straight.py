@@ -78,7 +78,7 @@ class StraightQuestion:
         try:
             with self.providers.gate(name).passing(running.scope):
                 reply = call_model(
-                    self.adapter, self.messages, self.max_tokens, running.scope, threads
+                    self.adapter, list(self.messages), self.max_tokens, running.scope, threads
                 )
         except BaseException:
             ledger.give_back(held)

@@ -14,7 +14,7 @@ from rlm_core.recorder import Recorder
 from rlm_core.recording import RecordedReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
     from rlm_core.adapters.base import ModelAdapter, ModelResponse
     from rlm_core.cache import CacheRecord, FileCache
@@ -73,7 +73,7 @@ class RunTree:
     def ask_as_episode(
         self,
         adapter: ModelAdapter,
-        messages: Sequence[dict[str, str]],
+        messages: list[dict[str, str]],
         max_tokens: int,
         scope: CancelScope,
         *,
@@ -91,7 +91,7 @@ class RunTree:
     def ask_as_subcall(
         self,
         adapter: ModelAdapter,
-        messages: Sequence[dict[str, str]],
+        messages: list[dict[str, str]],
         max_tokens: int,
         scope: CancelScope,
         *,
@@ -107,7 +107,7 @@ class RunTree:
     def _live(
         self,
         adapter: ModelAdapter,
-        messages: Sequence[dict[str, str]],
+        messages: list[dict[str, str]],
         max_tokens: int,
         scope: CancelScope,
         *,

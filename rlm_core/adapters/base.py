@@ -67,7 +67,10 @@ class ModelAdapter(Protocol):
         max_tokens: int = 512,
         temperature: float = 0.0,
     ) -> ModelResponse:
-        """The model's reply to `messages` ({"role": ..., "content": ...}), at most `max_tokens`."""
+        """The model's reply to `messages` ({"role": ..., "content": ...}), at most `max_tokens`.
+
+        The list is the adapter's own; the messages in it are for reading.
+        """
         ...
 
 

@@ -63,3 +63,14 @@ def test_a_step_costs_what_is_new_in_it() -> None:
     Counted.looked = 0
     taken.take((*old, message("new")))
     assert Counted.looked == 0
+
+
+def test_what_an_adapter_does_to_the_messages_is_not_in_the_next_call() -> None:
+    whole = tuple(message(f"message {number}") for number in range(3))
+    taken = sent(whole[:2])
+    taken.given()[0]["content"] += " and more"
+    taken.given().clear()
+    assert taken.given() == list(whole[:2])
+    taken.take(whole)
+    assert taken.given() == list(whole)
+    assert whole[0]["content"] == "message 0"

@@ -10,7 +10,7 @@ def test_our_own_variables_win_over_the_usual_ones() -> None:
         "LLM_BASE_URL": "a", "OPENAI_BASE_URL": "b", "LLM_API_KEY": "c", "OPENAI_API_KEY": "d",
     }  # fmt: skip
     assert (base_url_from(both), api_key_from(both)) == ("a", "c")
-    second = {"OPENAI_BASE_URL": "b", "OPENAI_API_KEY": "d"}
+    second = {"LLM_BASE_URL": "", "OPENAI_BASE_URL": "b", "OPENAI_API_KEY": "d"}
     assert (base_url_from(second), api_key_from(second)) == ("b", "d")
     assert (base_url_from({}), api_key_from({})) == (None, None)
 

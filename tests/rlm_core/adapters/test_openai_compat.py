@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rlm_core.adapters import OpenAICompatAdapter
-from rlm_core.adapters.openai_compat import OPENAI_URL, api_key_from, base_url_from
+from rlm_core.adapters.openai_compat import OPENAI_URL
 from tests.rlm_core.adapters.chat_server import ChatServer, chat
 
 KEY = "sk-test-0123456789abcdef"
@@ -16,19 +16,6 @@ NAMES = ("LLM_BASE_URL", "OPENAI_BASE_URL", "LLM_API_KEY", "OPENAI_API_KEY")
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
-
-
-def test_the_first_name_wins() -> None:
-    both = {"LLM_BASE_URL": "a", "OPENAI_BASE_URL": "b", "LLM_API_KEY": "c", "OPENAI_API_KEY": "d"}
-    assert (base_url_from(both), api_key_from(both)) == ("a", "c")
-    second = {"LLM_BASE_URL": "", "OPENAI_BASE_URL": "b", "OPENAI_API_KEY": "d"}
-    assert (base_url_from(second), api_key_from(second)) == ("b", "d")
-    assert (base_url_from({}), api_key_from({})) == (None, None)
-
-
-def test_a_key_loses_the_line_end_of_the_file_it_was_pasted_from() -> None:
-    assert api_key_from({"LLM_API_KEY": f" {KEY}\n"}) == KEY
-    assert api_key_from({"LLM_API_KEY": " \n"}) is None
 
 
 def test_without_anything_set_it_is_openai() -> None:
