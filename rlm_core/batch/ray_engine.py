@@ -9,7 +9,10 @@ one line, however often its task was begun.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -24,7 +27,7 @@ from rlm_core.errors import ConfigError, ContextError
 from rlm_sandbox.errors import StartFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from contextlib import ExitStack
 
     from rlm_core.batch.answerer import Manner
@@ -242,10 +245,23 @@ def _join(ray: Any, address: str | None) -> None:
     own: dict[str, object] = {"include_dashboard": False} if address is None else {}
     if address is None:  # nothing is told to anyone about a cluster that nobody asked for
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"the Ray cluster at {address or 'this machine'}: {error}") from error
+    with _own_signals():
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"the Ray cluster at {address or 'this machine'}: {error}") from error
+
+
+@contextmanager
+def _own_signals() -> Generator[None]:
+    """Ray takes SIGTERM for itself when it joins; ours says how a batch ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _allowed(limits: Mapping[str, ProviderLimits]) -> list[int]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rlm_core.cli import Exit
 from tests.rlm_core.adapters.chat_server import ChatServer, Judge, Reply, Request, chat
-from tests.rlm_core.cli.command import environment, home
+from tests.rlm_core.cli.command import COMMAND, environment, home
 
 __all__ = ["home"]
 DEADLINE = 300.0
@@ -91,3 +93,60 @@ def test_the_tasks_of_a_killed_node_run_elsewhere_and_each_has_one_result(home: 
     assert {line["answer"] for line in lines} == {"7319"}
     again = {name for name, count in model.asked.items() if count > 1}
     assert 1 <= len(again) <= AT_ONCE, "what ran on the killed node was begun again, nothing else"
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_on_a_cluster_of_its_own_it_is_stopped_and_gone_on_with(
+    home: Path, number: signal.Signals
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'rlm-sandbox[ray]'")
+    given(home)
+    held = threading.Event()
+    first = threading.Semaphore(5)
+
+    def reply(request: Request) -> Reply:
+        if not first.acquire(blocking=False):
+            held.wait(DEADLINE)
+        return chat("FINAL: 7319")
+
+    results = home / "results.jsonl"
+    with (
+        ChatServer(Judge(reply)) as server,
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as short,
+    ):
+        files = ["-i", "tasks.jsonl", "-o", str(results), "--context", "vault=vault.txt"]
+        model = ["--model", "m", "--base-url", server.base_url]
+        engine = ["--engine", "ray", "--actors", "1", "--concurrency", "2"]
+        command = [*COMMAND, "batch", *files, *model, *engine]
+        options = environment(home, RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=short)
+        options.pop("RAY_ADDRESS", None)
+        with subprocess.Popen(command, cwd=home, env=options, stderr=subprocess.PIPE) as running:
+            wait_until(lambda: len(server.requests) >= 7)
+            running.send_signal(number)
+            if number == signal.SIGINT:
+                assert running.stderr is not None
+                while b"finishing what runs" not in running.stderr.readline():
+                    assert running.poll() is None
+                running.send_signal(number)
+            running.communicate(timeout=DEADLINE)
+        assert running.returncode == Exit.INTERRUPTED
+        before = results.read_text().splitlines()
+        assert len(before) == 5
+        held.set()
+        asked = len(server.requests)
+        done = subprocess.run(
+            command, cwd=home, env=options, capture_output=True, check=False, timeout=DEADLINE
+        )
+        assert done.returncode == Exit.ANSWERED, done.stderr
+        assert len(server.requests) - asked == TASKS - 5
+    lines = results.read_text().splitlines()
+    assert lines[:5] == before
+    assert len({json.loads(line)["custom_id"] for line in lines}) == len(lines) == TASKS

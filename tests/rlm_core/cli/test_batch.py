@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 
 from rlm_core.cli import Exit
 from tests.rlm_core.adapters.chat_server import ChatServer, Hang, Judge, Reply, chat, json_reply
-from tests.rlm_core.cli.command import QUESTION, Ended, environment, home, rlm
+from tests.rlm_core.cli.command import COMMAND, QUESTION, Ended, environment, home, rlm
 
 __all__ = ["home"]
 DEADLINE = 60.0
@@ -136,7 +139,7 @@ def started(home: Path, server: ChatServer, *flags: str) -> subprocess.Popen[str
     files = ["-i", "tasks.jsonl", "-o", "results.jsonl"]
     model = ["--model", "m", "--base-url", server.base_url]
     return subprocess.Popen(
-        [sys.executable, "-m", "rlm_core.cli", "batch", *files, *model, *flags],
+        [*COMMAND, "batch", *files, *model, *flags],
         cwd=home,
         env=environment(home),
         stdout=subprocess.PIPE,
@@ -225,3 +228,28 @@ def test_the_disk_may_be_full(home: Path) -> None:
         assert len(results(home)) == 30
         assert len(server.requests) - asked == 30 - len(before)
     assert not (home / "results.jsonl.begun").exists()
+
+
+def test_on_a_terminal_it_tells_how_it_goes(home: Path) -> None:
+    tasks(home, "a", "b")
+    ours, theirs = pty.openpty()
+    with ChatServer(held_until(home / "release")) as server:
+        files = ["-i", "tasks.jsonl", "-o", "results.jsonl"]
+        named = ["--model", "m", "--base-url", server.base_url]
+        with subprocess.Popen(
+            [*COMMAND, "batch", *files, *named],
+            cwd=home,
+            env=environment(home, TERM="xterm", NO_COLOR="1"),
+            stderr=theirs,
+        ) as running:
+            os.close(theirs)
+            told = b""
+            while b"0 of 2 done | 2 running" not in told:
+                told += os.read(ours, 4096)
+            (home / "release").touch()
+            with suppress(OSError):  # the end of a terminal
+                while True:
+                    told += os.read(ours, 4096)
+    os.close(ours)
+    assert running.returncode == Exit.ANSWERED
+    assert b"answered" in told
