@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rlm_core.cli.output import Output
 
 LOG_SECONDS = 60.0
+LONGEST_WORDS = 90
+"""Columns that the words of the progress need; what a terminal has more is for the bar."""
 
 
 class Show(Protocol):
@@ -75,10 +77,12 @@ class RichShow:
     """A bar by rich, with the same words."""
 
     def __init__(self, bars: Any, consoles: Any) -> None:
+        console = consoles.Console(stderr=True)
+        room = max(4, min(40, console.width - LONGEST_WORDS))
         self._bar: Any = bars.Progress(
-            bars.BarColumn(bar_width=24),
             bars.TextColumn("{task.description}", markup=False),
-            console=consoles.Console(stderr=True),
+            bars.BarColumn(bar_width=room),
+            console=console,
             transient=True,
         )
         self._task: Any = self._bar.add_task("", total=None)
@@ -101,16 +105,24 @@ class RichShow:
 def in_words(progress: Progress) -> str:
     """The state of a batch in one line."""
     parts = [
-        f"{progress.done:,} of {progress.total:,} done",
+        f"{progress.done:,}/{progress.total:,} done",
         f"{progress.running} running",
-        f"{progress.failed:,} without an answer",
-        f"{progress.tokens:,} tokens",
-        f"cost {progress.cost:,.4f}",
+        f"{progress.failed:,} failed",
+        f"{_short(progress.tokens)} tokens",
+        f"cost {progress.cost:,.2f}",
         f"{progress.rate:,.1f}/s" if progress.rate >= 1 else f"{progress.rate * 60:,.1f}/min",
     ]
     if progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return " | ".join(parts)
+
+
+def _short(count: int) -> str:
+    """A count in three or four figures."""
+    for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return str(count)
 
 
 def table(summary: BatchSummary) -> str:

@@ -244,7 +244,7 @@ def test_on_a_terminal_it_tells_how_it_goes(home: Path) -> None:
         ) as running:
             os.close(theirs)
             told = b""
-            while b"0 of 2 done | 2 running" not in told:
+            while b"0/2 done | 2 running" not in told:
                 told += os.read(ours, 4096)
             (home / "release").touch()
             with suppress(OSError):  # the end of a terminal

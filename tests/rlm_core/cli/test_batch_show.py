@@ -48,8 +48,8 @@ def output(stream: StringIO, *, quiet: bool = False) -> Output:
 
 def test_one_line_tells_how_it_goes() -> None:
     assert in_words(progress()) == (
-        "500 of 2,000 done | 8 running | 3 without an answer | 12,345 tokens | cost 0.5000 | "
-        "2.5/s | 10 min 00 s left"
+        "500/2,000 done | 8 running | 3 failed | 12.3k tokens | cost 0.50 | 2.5/s | "
+        "10 min 00 s left"
     )
     assert "30.0/min" in in_words(progress(rate=0.5))
 
@@ -68,7 +68,7 @@ def test_on_a_terminal_the_line_is_kept_up_to_date_and_taken_away() -> None:
     shown(progress(done=501))
     shown.close()
     assert stream.getvalue().count("\r") == 4
-    assert "501 of 2,000" in stream.getvalue()
+    assert "501/2,000" in stream.getvalue()
     assert "\n" not in stream.getvalue()
 
 
@@ -79,7 +79,7 @@ def test_for_a_log_there_is_a_line_now_and_then() -> None:
     assert stream.getvalue() == ""
     often(progress())
     often(progress())
-    assert stream.getvalue().count("rlm: 500 of 2,000 done") == 2
+    assert stream.getvalue().count("rlm: 500/2,000 done") == 2
     often.close()
 
 
@@ -109,7 +109,7 @@ def test_rich_draws_a_bar_where_it_is_installed() -> None:
         shown(progress())
         shown.close()
     with os.fdopen(read) as drawn:
-        assert "500 of 2,000 done" in drawn.read()
+        assert "500/2,000 done" in drawn.read()
 
 
 def test_the_end_is_a_table() -> None:
