@@ -47,7 +47,12 @@ class ServerProcess:
         environment["PYTHONPATH"] = str(Path(rlm_core.__file__).parents[1])
         environment["RLM_SERVE_KEYS"] = KEY
         self.process = subprocess.Popen(
-            command, env=environment, stderr=subprocess.PIPE, text=True, bufsize=1
+            command,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,  # a group of its own, as a shell gives it one
         )
         self.told: list[str] = []
 
@@ -155,12 +160,15 @@ async def _async(server: ServerProcess) -> None:
         assert "".join(pieces) == "It was Ann."
 
 
-def test_sigterm_finishes_what_is_under_way() -> None:
+@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
+def test_what_is_under_way_is_finished_code_and_all(how: str) -> None:
     answering = threading.Event()
 
-    def slow(_: str) -> str:
+    def slow(prompt: str) -> str:
         assert answering.wait(SECONDS)
-        return "FINAL: done"
+        return (
+            "FINAL_VAR: said" if "'do' + 'ne'" in prompt else "```python\nsaid = 'do' + 'ne'\n```"
+        )
 
     with (
         model_that(slow) as model,
@@ -168,7 +176,10 @@ def test_sigterm_finishes_what_is_under_way() -> None:
         Asking(server.base_url, KEY) as asking,
     ):
         asking.until_the_model_is_asked(model)
-        server.process.send_signal(signal.SIGTERM)
+        if how == "SIGTERM":
+            server.process.send_signal(signal.SIGTERM)
+        else:  # a terminal tells every process of the group
+            os.killpg(server.process.pid, signal.SIGINT)
         server.until_it_refuses()
         answering.set()
     assert asking.said == ["done"]
