@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +76,13 @@ def _code_of(name: str) -> bytes:
 
 def _loader_of(name: str) -> InspectLoader:
     spec = importlib.util.find_spec(name)
-    loader: Any = None if spec is None else spec.loader
-    if loader is None:
+    if spec is None or spec.loader is None:
         raise ImportError(f"{name} is missing: install rlm-sandbox anew")
-    return loader
+    loader: Any = spec.loader
+    if hasattr(loader, "get_code") or spec.origin is None:
+        return loader
+    # pytest imports what brings it a plugin, as we do, with a loader that only runs it
+    return SourceFileLoader(name, spec.origin)
 
 
 def _renamed(code: CodeType, name: str) -> CodeType:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import importlib.util
 import marshal
-from types import CodeType
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import CodeType, ModuleType
+
+import pytest
 
 from rlm_core import prelude
 from rlm_core.context import Context
@@ -34,3 +38,25 @@ def test_documents_that_are_no_parts_of_the_text_go_apart() -> None:
     assert values["DOCUMENT_BOUNDS"] == [0, 3, 3, 8]
     assert "DOCUMENTS_TEXT" not in values
     assert prelude.documents_apart(context) == "onethree"
+
+
+class OnlyRuns:
+    """A loader like pytest's, which runs a module and cannot be asked for its code."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise AssertionError("nothing is imported")
+
+
+def test_the_code_is_found_where_another_loader_imports_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("jsonish", "guest.scaffold"):
+        spec = importlib.util.find_spec(f"rlm_core.{name}")
+        assert spec is not None
+        assert spec.origin is not None
+        plain = SourceFileLoader(spec.name, spec.origin).get_code(spec.name)
+        monkeypatch.setattr(spec, "loader", OnlyRuns())
+        assert isinstance(plain, CodeType)
+        loaded = marshal.loads(prelude._code_of(name))
+        assert loaded.co_names == plain.co_names
