@@ -31,10 +31,11 @@ CLOSING_LINE = re.compile(
 
 @dataclass(frozen=True)
 class Job:
-    """A tox environment, and options of tox for it."""
+    """A tox environment, options of tox for it, and arguments for pytest in it."""
 
     environment: str
     options: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,29 @@ class Ran:
 def main(arguments: list[str]) -> int:
     """Run everything; 0 only if everything passed."""
     os.chdir(ROOT)
-    slow = "--slow" in arguments
-    passed_on = [argument for argument in arguments if argument != "--slow"]
-    pytest_arguments = [*([] if slow else ["-m", "not slow"]), *passed_on]
-    pythons = found_pythons()
+    jobs = plan(found_pythons(), arguments)
     tox = [*runner(), "--installpkg", str(wheel())]
-    jobs = [Job(f"py{v.replace('.', '')}", ("--discover", p)) for v, p in pythons.items()]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        pytest_runs = [pool.submit(run, tox, job, pytest_arguments) for job in jobs]
-        others = [pool.submit(run, tox, Job(name), []) for name in ("lint", "typing")]
+        pytest_runs = [pool.submit(run, tox, job) for job in jobs]
+        others = [pool.submit(run, tox, Job(name)) for name in ("lint", "typing")]
         return report([future.result() for future in [*others, *pytest_runs]])
+
+
+def plan(pythons: dict[str, str], arguments: list[str]) -> list[Job]:
+    """The quick suite on every Python; with --slow the long suites too, on the oldest.
+
+    The long suites are more of the same: what differs between Pythons shows in the quick one.
+    """
+    passed_on = [argument for argument in arguments if argument != "--slow"]
+    slow_on = next(iter(pythons), None) if "--slow" in arguments else None
+    return [
+        Job(
+            f"py{version.replace('.', '')}",
+            ("--discover", path),
+            tuple(passed_on if version == slow_on else ["-m", "not slow", *passed_on]),
+        )
+        for version, path in pythons.items()
+    ]
 
 
 def found_pythons() -> dict[str, str]:
@@ -128,11 +142,11 @@ def wheel() -> Path:
     return next(WHEELS.glob("*.whl"))
 
 
-def run(tox: list[str], job: Job, pytest_arguments: list[str]) -> Ran:
+def run(tox: list[str], job: Job) -> Ran:
     """Run one environment; its output is shown when it has ended, so that none are mixed."""
     say(f"{job.environment} ...")
     started = time.monotonic()
-    command = [*tox, *job.options, "-e", job.environment, "--", *pytest_arguments]
+    command = [*tox, *job.options, "-e", job.environment, "--", *job.arguments]
     done = subprocess.run(
         command,
         check=False,

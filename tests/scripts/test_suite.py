@@ -59,6 +59,20 @@ def test_the_versions_that_pyenv_holds_are_looked_at(
     assert str(hidden) in suite.candidates(OWN_VERSION)
 
 
+def test_the_quick_suite_runs_on_every_python() -> None:
+    jobs = suite.plan({"3.11": "/a", "3.13": "/b"}, ["tests/e2e", "-x"])
+    assert [job.environment for job in jobs] == ["py311", "py313"]
+    assert [job.options for job in jobs] == [("--discover", "/a"), ("--discover", "/b")]
+    assert {job.arguments for job in jobs} == {("-m", "not slow", "tests/e2e", "-x")}
+
+
+def test_the_long_suites_run_on_the_oldest_python() -> None:
+    oldest, newer = suite.plan({"3.11": "/a", "3.13": "/b"}, ["--slow", "-x"])
+    assert oldest.arguments == ("-x",)
+    assert newer.arguments == ("-m", "not slow", "-x")
+    assert suite.plan({}, ["--slow"]) == []
+
+
 @pytest.mark.parametrize(
     ("line", "closing"),
     [
