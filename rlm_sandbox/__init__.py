@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         IsolationUnavailable,
         NameNotFound,
         PackageUnavailable,
+        PoolExhausted,
         SandboxBusy,
         SandboxClosed,
         SandboxError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         ValueRefused,
     )
     from rlm_sandbox.limits import Limits
+    from rlm_sandbox.pool import SandboxPool
     from rlm_sandbox.repl import PythonREPL
     from rlm_sandbox.result import ExecResult, Outcome, State
     from rlm_sandbox.sandbox import Checkpoint, Sandbox
@@ -39,11 +41,13 @@ __all__ = [
     "NameNotFound",
     "Outcome",
     "PackageUnavailable",
+    "PoolExhausted",
     "PythonREPL",
     "Sandbox",
     "SandboxBusy",
     "SandboxClosed",
     "SandboxError",
+    "SandboxPool",
     "SessionLost",
     "StartFailed",
     "State",
@@ -57,6 +61,7 @@ _HOMES = {
     "Outcome": "result",
     "PythonREPL": "repl",
     "Sandbox": "sandbox",
+    "SandboxPool": "pool",
     "State": "result",
 }
 

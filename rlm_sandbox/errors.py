@@ -37,6 +37,10 @@ class SandboxClosed(SandboxError):
     """The sandbox was used after it was closed."""
 
 
+class PoolExhausted(SandboxError):
+    """Every sandbox of a pool was in use for as long as the caller was willing to wait."""
+
+
 class SandboxBusy(SandboxError):
     """A second thread used a sandbox while a step was running in it."""
 

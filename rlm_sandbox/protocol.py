@@ -245,6 +245,19 @@ class Install(Struct, frozen=True, tag=True):
     values: bytes
 
 
+class Offer(Struct, frozen=True, tag=True):
+    """From now on these host functions are there, in place of those of `Spawn`."""
+
+    request: int
+    functions: tuple[str, ...]
+
+
+class Rehearse(Struct, frozen=True, tag=True):
+    """Do what a step does, without a trace: the first one is then as fast as any other."""
+
+    request: int
+
+
 class Describe(Struct, frozen=True, tag=True):
     request: int
 
@@ -268,7 +281,9 @@ class Raise(Struct, frozen=True, tag=True):
     message: str
 
 
-ForWorker = Exec | Get | Set | Load | Install | Describe | Save | Return | Raise
+Request = Get | Set | Load | Install | Offer | Rehearse | Describe
+
+ForWorker = Exec | Request | Save | Return | Raise
 
 
 # --- worker -> controller: hostile ------------------------------------------------------------
@@ -316,14 +331,14 @@ class Attend(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class Answer(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """What a Get, Set, Load, Install or Describe gave."""
+    """What a Request gave."""
 
     request: int
     value: bytes
 
 
 class Refusal(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Why a Get, Set, Load, Install or Describe gave nothing."""
+    """Why a Request gave nothing."""
 
     request: int
     reason: Literal["missing", "refused", "failed"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -44,24 +44,20 @@ class Sandbox:
         isolation: str = "auto",
         packages: Sequence[str] = (),
     ) -> None:
-        limits = limits or Limits()
-        functions = _checked_functions(functions or {})
-        allowed = _allowed_modules(imports, packages)
-        deadline = None
-        if limits.session_seconds is not None:
-            deadline = time.monotonic() + limits.session_seconds
-        self._take(
-            Keeper.start(
-                Breed(isolation, tuple(packages)),
-                Spawn(WorkerLimits.of(limits), tuple(functions), allowed),
-                Terms(limits, functions, deadline),
-            )
-        )
+        order = Order.of(limits or Limits(), imports, isolation, packages)
+        self._take(order.keeper(checked_functions(functions or {})))
 
-    def _take(self, keeper: Keeper) -> None:
+    @classmethod
+    def _of(cls, keeper: Keeper, close: Callable[[], None]) -> Self:
+        """The sandbox of a keeper that is there already; `close` ends its use."""
+        box = cls.__new__(cls)
+        box._take(keeper, close)
+        return box
+
+    def _take(self, keeper: Keeper, close: Callable[[], None] | None = None) -> None:
         """Be the face of this keeper, and close it when this object goes away."""
         self._keeper = keeper
-        self._finalizer = weakref.finalize(self, keeper.close)
+        self._finalizer = weakref.finalize(self, close or keeper.close)
         self.isolation = NURSERY.tier(keeper.breed).name
         """The isolation tier that the code runs under: "full", "standard" or "none"."""
         self.layers = tuple(sorted(NURSERY.layers(keeper.breed)))
@@ -144,9 +140,8 @@ class Sandbox:
         group, the limits on memory and processes; they share no memory. Either may be closed
         first. Raises CheckpointUnavailable.
         """
-        twin = Sandbox.__new__(Sandbox)
-        twin._take(self._keeper.fork())
-        return twin
+        twin = self._keeper.fork()
+        return Sandbox._of(twin, twin.close)
 
     def close(self) -> None:
         """End the session and everything in it; a running step ends as `cancelled`. Idempotent."""
@@ -195,6 +190,33 @@ class Checkpoint:
         self.close()
 
 
+@dataclass(frozen=True)
+class Order:
+    """What kind of sandbox is wanted: checked, but for its host functions."""
+
+    limits: Limits
+    breed: Breed
+    allowed: tuple[str, ...] | None
+    """Modules that the code may import; None for all."""
+
+    @classmethod
+    def of(
+        cls,
+        limits: Limits,
+        imports: str | Collection[str],
+        isolation: str,
+        packages: Sequence[str],
+    ) -> Order:
+        """Raises ValueError for imports that mean nothing."""
+        breed = Breed(isolation, tuple(packages))
+        return cls(limits, breed, _allowed_modules(imports, packages))
+
+    def keeper(self, functions: Functions) -> Keeper:
+        """A keeper with a fresh worker. Raises IsolationUnavailable, StartFailed."""
+        spawn = Spawn(WorkerLimits.of(self.limits), tuple(functions), self.allowed)
+        return Keeper.start(self.breed, spawn, Terms.from_now(self.limits, functions))
+
+
 def _allowed_modules(
     imports: str | Collection[str], packages: Sequence[str]
 ) -> tuple[str, ...] | None:
@@ -211,7 +233,8 @@ def _allowed_modules(
     return (*imports, *packages)
 
 
-def _checked_functions(functions: Mapping[str, Callable[..., object]]) -> Functions:
+def checked_functions(functions: Mapping[str, Callable[..., object]]) -> Functions:
+    """A copy. Raises ValueError for a name that is none, TypeError for what cannot be called."""
     for name, function in functions.items():
         _checked_name(name)
         if not callable(function):

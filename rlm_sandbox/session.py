@@ -34,7 +34,7 @@ class Phase(Enum):
     STARTING = auto()
     IDLE = auto()
     RUNNING = auto()  # a step
-    ASKED = auto()  # a Get, Set, Load, Install or Describe
+    ASKED = auto()  # a Request
 
 
 ALLOWED: dict[Phase, tuple[type, ...]] = {
@@ -122,7 +122,8 @@ class Session:
 
     def __init__(self, limits: Limits, functions: int, steps: int = 0) -> None:
         self._limits = limits
-        self._functions = functions
+        self.functions = functions
+        """How many host functions there are."""
         self.steps = steps
         self._request = 0
         self.phase = Phase.STARTING
@@ -183,7 +184,7 @@ class Session:
         step, limits = self.step, self._limits
         if call.call != step.calls + step.refused + 1:
             raise ProtocolViolation(f"call {call.call} out of turn")
-        if not 0 <= call.function < self._functions:
+        if not 0 <= call.function < self.functions:
             raise ProtocolViolation(f"a call of host function {call.function}, which is not there")
         if len(step.pending) >= limits.concurrent_calls:
             raise ProtocolViolation(f"more than {limits.concurrent_calls} calls at once")

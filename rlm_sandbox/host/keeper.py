@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import assert_never
 
+import msgspec
+
 from rlm_sandbox import values
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import (
@@ -27,7 +29,7 @@ from rlm_sandbox.errors import (
     SandboxError,
     SessionLost,
 )
-from rlm_sandbox.host.link import Link, Terms, WorkerGone
+from rlm_sandbox.host.link import Functions, Link, Terms, WorkerGone
 from rlm_sandbox.host.setup import SetUp, Variable
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import Done, Spawn
@@ -86,6 +88,22 @@ class Keeper:
             self._drop()
             raise
         return link
+
+    def rehearse(self) -> None:
+        """Make the first step as fast as any other. Raises SessionLost."""
+        with self.asking() as link:
+            link.rehearse()
+
+    def lend(self, functions: Functions) -> None:
+        """Be somebody's from now on, with these host functions; his time begins to run.
+
+        Only before the first step. Raises SessionLost.
+        """
+        assert self._pristine
+        self._terms = Terms.from_now(self._terms.limits, functions)
+        self._spawn = msgspec.structs.replace(self._spawn, functions=tuple(functions))
+        with self.asking() as link:
+            link.begin(self._terms)
 
     # --- steps ----------------------------------------------------------------------------------
 

@@ -42,9 +42,12 @@ from rlm_sandbox.protocol import (
     Get,
     Install,
     Load,
+    Offer,
     Raise,
     Ready,
     Refusal,
+    Rehearse,
+    Request,
     Return,
     Save,
     Set,
@@ -70,7 +73,7 @@ START_SECONDS = 30.0
 WAKE_SECONDS = 5.0
 """How long a woken checkpoint may take to say so: code may have changed what it does then."""
 ANSWER_SECONDS = 60.0
-"""How long a Get, Set, Load, Install or Describe may take: a value's own code may run in it."""
+"""How long a Request may take: a value's own code may run in it."""
 
 CPU_SLACK_SECONDS = 1.0
 """The controller meters CPU time; the rlimit behind it must not be the first."""
@@ -109,6 +112,12 @@ class Terms:
     deadline: float | None
     """When the whole session must be over, on the monotonic clock."""
 
+    @classmethod
+    def from_now(cls, limits: Limits, functions: Functions) -> Terms:
+        """The terms of a session whose time begins now."""
+        seconds = limits.session_seconds
+        return cls(limits, functions, None if seconds is None else time.monotonic() + seconds)
+
 
 class Link:
     """One session process, alive: its socket, what it may say now, and its last checkpoint."""
@@ -140,9 +149,7 @@ class Link:
         self._torn = False  # it is not known whether the worker was told to save
         self._cpu_allowed = 0  # CPU seconds of the process's life, by its rlimit
         self._rest: Rest | None = None  # not None: it may be running still
-        self._charged: float | None = (
-            None  # CPU seconds until the last step ended, if it has not rested
-        )
+        self._charged: float | None = None  # CPU seconds until the last step's end, unless it rests
         self._patience = Patience()
         self._expect(Ready, WAKE_SECONDS if steps or base else START_SECONDS)
         self._base = base or MemoryBase(process.resident_bytes())
@@ -357,6 +364,17 @@ class Link:
         encoded = values.encode(dict(given))
         self._ask(Install(self.session.begin_request(), source, encoded))
 
+    def rehearse(self) -> None:
+        """Have the session process do once what every step does."""
+        self._ask(Rehearse(self.session.begin_request()))
+
+    def begin(self, terms: Terms) -> None:
+        """Go on under these terms: a spare worker that has got a user."""
+        if terms.functions:
+            self._ask(Offer(self.session.begin_request(), tuple(terms.functions)))
+        self._terms, self._functions = terms, tuple(terms.functions.values())
+        self.session.functions = len(terms.functions)
+
     def load(self, name: str, descriptor: int, size: int) -> None:
         """Give the worker a text as the file behind `descriptor`, of `size` bytes of UTF-8."""
         most = TEXT_GROWTH * size
@@ -377,7 +395,7 @@ class Link:
         self._base = MemoryBase(self._base.idle, held + min(grown, most))
         self.worker.allow_memory(self.process, self._limits.memory + self._base.contexts)
 
-    def _ask(self, request: Get | Set | Describe | Install) -> bytes:
+    def _ask(self, request: Request) -> bytes:
         with self._asked():
             self._socket.settimeout(ANSWER_SECONDS)  # it may be one that never reads
             self._send(request)

@@ -7,7 +7,7 @@ import linecache
 import sys
 from types import CodeType, ModuleType
 
-from rlm_sandbox.protocol import Done, Ending, Output
+from rlm_sandbox.protocol import Done, Ending, Output, encode
 from rlm_sandbox.worker.bridge import Bridge, HostFunction
 from rlm_sandbox.worker.channel import Channel, StepInterrupted
 from rlm_sandbox.worker.imports import preloaded_modules, session_builtins
@@ -30,16 +30,23 @@ class Console:
         self._channel = channel
         self._bridge = bridge
         self._output = CapturedOutput(output_chars, lambda text: channel.send(Output(text)))
-        self.scaffold: dict[str, object] = {
-            name: HostFunction(bridge, index, name) for index, name in enumerate(functions)
-        }
+        self.scaffold: dict[str, object] = {}
         """Names that a cell may rebind, but not beyond its end."""
         module = ModuleType("__main__")
         sys.modules["__main__"] = module  # so that classes defined in cells have a home
         self.namespace: dict[str, object] = vars(module)
         self.namespace["__builtins__"] = session_builtins(imports)
         self.namespace.update(preloaded_modules(imports))
-        self.namespace.update(self.scaffold)
+        self.offer(functions)
+
+    def offer(self, functions: tuple[str, ...]) -> None:
+        """Protect host functions of these names, in place of those that were there."""
+        for name in [name for name, value in self.scaffold.items() if _is_host_function(value)]:
+            del self.scaffold[name]
+            self.namespace.pop(name, None)
+        self.protect(
+            {name: HostFunction(self._bridge, index, name) for index, name in enumerate(functions)}
+        )
 
     def reopen(self) -> None:
         """In a woken checkpoint: only the main thread is left."""
@@ -58,6 +65,16 @@ class Console:
         self.namespace["_stderr"] = error or ""
         rest, truncated = self._output.end_step()
         return Done(step, ending, error, rest, truncated)
+
+    def rehearse(self) -> None:
+        """Do what a step does, in a namespace that is thrown away.
+
+        After a fork every page of memory that is written to is copied first, which takes longer
+        than a short step; the pages that all steps write to are copied by this.
+        """
+        code = compile("rehearsal = 0\n", "<rehearsal>", "single")
+        exec(code, {"__builtins__": {}})  # noqa: S102 - the text above
+        encode(Done(0, "ok", None, "", truncated=False))
 
     def install(self, source: str, values: dict[str, object]) -> None:
         """Run trusted source as a module of its own and protect the names in its `__all__`."""
@@ -118,6 +135,10 @@ class Console:
         if value is not None:
             self.namespace["_"] = value
             self._output.write(repr(value) + "\n")
+
+
+def _is_host_function(value: object) -> bool:
+    return isinstance(value, HostFunction)
 
 
 def _split(code: str, name: str) -> tuple[CodeType, CodeType | None]:

@@ -21,8 +21,11 @@ from rlm_sandbox.protocol import (
     Get,
     Install,
     Load,
+    Offer,
     Ready,
     Refusal,
+    Rehearse,
+    Request,
     Save,
     Set,
     Spawn,
@@ -61,12 +64,14 @@ def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
             channel.send(console.run(command.step, command.code))
         elif isinstance(command, Save):
             woken = checkpoint.save(channel.socket)
-            if woken is not None:
+            if woken is None:
+                console.rehearse()  # while nobody waits: what a step changes is copied now
+            else:
                 channel.reopen(woken)
                 bridge.reopen()
                 console.reopen()
                 channel.send(Ready())
-        elif isinstance(command, Get | Set | Load | Install | Describe):
+        elif isinstance(command, Request):
             channel.send(desk.answer(command))
 
 
@@ -86,7 +91,7 @@ class Desk:
         self._channel = channel
         self._value_bytes = value_bytes
 
-    def answer(self, request: Get | Set | Load | Install | Describe) -> FromWorker:
+    def answer(self, request: Request) -> FromWorker:
         try:
             return Answer(request.request, self._fulfil(request))
         except _Missing as missing:
@@ -96,7 +101,7 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - the session's objects may raise anything
             return Refusal(request.request, "failed", error_line(error))
 
-    def _fulfil(self, request: Get | Set | Load | Install | Describe) -> bytes:
+    def _fulfil(self, request: Request) -> bytes:
         console = self._console
         match request:
             case Get(name=name):
@@ -112,6 +117,10 @@ class Desk:
             case Load(request=number, name=name, size=size):
                 self._channel.send(Attend(number))
                 console.protect({name: _read_text(self._channel.receive_descriptor(), size)})
+            case Rehearse():
+                console.rehearse()
+            case Offer(functions=functions):
+                console.offer(functions)
             case Install(source=source, values=given):
                 decoded = values.decode(given)
                 assert isinstance(decoded, dict)
