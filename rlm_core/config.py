@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rlm_core.events import RLMEventListener
     from rlm_core.provider import ProviderLimits, Providers
     from rlm_core.tools import Tool
-    from rlm_sandbox import Limits
+    from rlm_sandbox import Limits, Sandbox, SandboxPool
 
 
 MODEL_WINDOW = 128_000
@@ -85,6 +85,7 @@ class Options(TypedDict, total=False):
     isolation: str
     imports: str | Collection[str]
     packages: Sequence[str]
+    pool: SandboxPool | None
     trace_path: Path | str | None
 
 
@@ -119,6 +120,25 @@ class SandboxOptions:
     isolation: str = "auto"
     imports: str | Collection[str] = "safe"
     packages: Sequence[str] = ()
+    pool: SandboxPool | None = None
+    """Where they are taken from, if they are to stand ready: its options count, then."""
+
+    def open(self, functions: Mapping[str, Callable[..., object]], *, nested: bool) -> Sandbox:
+        """A sandbox with these host functions. Raises SandboxError.
+
+        A nested one, which the run needs while it holds others, waits for none of the pool's.
+        """
+        if self.pool is not None:
+            return self.pool.beside(functions) if nested else self.pool.checkout(functions)
+        from rlm_sandbox import Sandbox
+
+        return Sandbox(
+            limits=self.limits,
+            functions=functions,
+            imports=self.imports,
+            isolation=self.isolation,
+            packages=self.packages,
+        )
 
 
 @dataclass(frozen=True)
@@ -167,12 +187,7 @@ def configure(options: Options) -> Config:
         subcalls=_subcalls(options, tools),
         tools=tools,
         seed=options.get("seed"),
-        sandbox=SandboxOptions(
-            limits=options.get("limits"),
-            isolation=options.get("isolation", "auto"),
-            imports=options.get("imports", "safe"),
-            packages=options.get("packages", ()),
-        ),
+        sandbox=_sandbox(options),
         trace=TraceOptions(
             path=options.get("trace_path"),
             redact_content=options.get("redact_content", False),
@@ -184,6 +199,24 @@ def configure(options: Options) -> Config:
         diagnostics=options.get("rlm_diagnostics", False),
         functions=options.get("functions", {}),
         extensions=options.get("repl_extensions"),
+    )
+
+
+def _sandbox(options: Options) -> SandboxOptions:
+    """Raises ConfigError for options that the pool has settled."""
+    pool = options.get("pool")
+    settled = [name for name in ("limits", "isolation", "imports", "packages") if name in options]
+    if pool is not None and settled:
+        raise ConfigError(
+            f"the sandboxes of a pool have its {settled[0]}: give {settled[0]}= to SandboxPool, "
+            "not to RLM"
+        )
+    return SandboxOptions(
+        limits=options.get("limits"),
+        isolation=options.get("isolation", "auto"),
+        imports=options.get("imports", "safe"),
+        packages=options.get("packages", ()),
+        pool=pool,
     )
 
 

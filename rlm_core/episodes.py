@@ -10,15 +10,12 @@ from rlm_core.driver import EpisodeDriver, Task
 from rlm_core.session import Session, seed_of
 from rlm_core.subcalls import Subcalls
 from rlm_core.tool_calls import KeptFunction
-from rlm_sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from rlm_core.extensions import Extensions
+    from rlm_core.requests import EpisodeRequest
     from rlm_core.rules import EpisodeRules
     from rlm_core.stimuli import Finish
-    from rlm_core.subcalls import EpisodeRequest
     from rlm_core.tool_calls import ToolCalls
     from rlm_core.tree import RunTree
 
@@ -80,7 +77,8 @@ class Episodes:
         extra = self._extensions.for_session()
         tools = self._tools.functions(task.level, task.parent_id, task.scope)
         own = {name: KeptFunction(tree, name, each) for name, each in extra.functions.items()}
-        box = self._open_box({**own, **tools, **subcalls.functions()})
+        functions = {**own, **tools, **subcalls.functions()}
+        box = tree.config.sandbox.open(functions, nested=task.level > 0)
         try:
             seed = seed_of(tree.seed, task.name)
             parallel = tree.config.subcalls.parallel
@@ -100,16 +98,6 @@ class Episodes:
             return EpisodeDriver(tree, task, session, subcalls).run()
         finally:
             box.close()
-
-    def _open_box(self, functions: Mapping[str, Callable[..., object]]) -> Sandbox:
-        options = self._tree.config.sandbox
-        return Sandbox(
-            limits=options.limits,
-            functions=functions,
-            imports=options.imports,
-            isolation=options.isolation,
-            packages=options.packages,
-        )
 
 
 def question_in(prompt: str) -> tuple[str, str]:

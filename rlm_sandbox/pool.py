@@ -46,9 +46,8 @@ class SandboxPool:
     ) -> None:
         if size < 1:
             raise ValueError(f"a pool holds one sandbox at least, not {size}")
-        order = Order.of(limits or Limits(), imports, isolation, packages)
-        self.limits = order.limits
-        self._shelf = Shelf(size, partial(order.keeper, {}))
+        self._order = Order.of(limits or Limits(), imports, isolation, packages)
+        self._shelf = Shelf(size, partial(self._order.keeper, {}))
         self._shelf.fill_one()
         self._finalizer = weakref.finalize(self, self._shelf.close)
         self._shelf.start()
@@ -73,6 +72,19 @@ class SandboxPool:
             self._shelf.end(keeper)
             raise
         return Sandbox._of(keeper, partial(self._shelf.end, keeper))
+
+    def beside(self, functions: Mapping[str, Callable[..., object]] | None = None) -> Sandbox:
+        """As `checkout`, but never waits: where none is ready, a new one beyond the pool's size.
+
+        For whoever holds one already and needs another to be done with it. Raises SandboxClosed,
+        StartFailed.
+        """
+        checked = checked_functions(functions or {})
+        try:
+            return self.checkout(checked, timeout=0.0)
+        except PoolExhausted:
+            keeper = self._order.keeper(checked)
+        return Sandbox._of(keeper, keeper.close)
 
     @property
     def ready(self) -> int:

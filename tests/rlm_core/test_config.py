@@ -7,6 +7,7 @@ from rlm_core.config import Options, SubcallOptions, configure
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy
 from rlm_core.rlm import RLM
+from rlm_sandbox import SandboxPool
 
 
 def test_the_defaults_are_those_that_programs_rely_on() -> None:
@@ -72,3 +73,10 @@ def test_recursion_goes_as_deep_as_either_limit_allows_and_not_at_all_unasked() 
     assert SubcallOptions().deepest(Policy(max_recursion_depth=3)) == 3
     assert SubcallOptions(recursive=True).deepest(Policy()) == 2
     assert SubcallOptions(recursive=True).deepest(Policy(max_recursion_depth=4)) == 4
+
+
+def test_the_sandboxes_of_a_pool_have_the_options_of_the_pool() -> None:
+    with SandboxPool(1) as pool:
+        assert configure({"pool": pool}).sandbox.pool is pool
+        with pytest.raises(ConfigError, match="give imports= to SandboxPool"):
+            configure({"pool": pool, "imports": "all"})

@@ -15,7 +15,7 @@ from rlm_core.errors import ConfigError, RunCancelled
 from rlm_core.events import RLMEvent
 from rlm_core.rlm import RLM
 from rlm_core.stimuli import Ending, RunStatus
-from rlm_sandbox import Limits, Sandbox
+from rlm_sandbox import Limits, Sandbox, SandboxPool
 from tests.rlm_core.models import Answering, Scripted
 
 TEXT = Context.from_text("RLMs treat long prompts as environment state and inspect them via code.")
@@ -307,3 +307,14 @@ def test_ctrl_c_in_a_model_stops_the_other_calls_too(tmp_path: Path) -> None:
 
 def test_a_cancelled_run_is_an_error_of_its_own() -> None:
     assert not issubclass(RunCancelled, asyncio.CancelledError)
+
+
+def test_runs_take_their_sandboxes_from_a_pool_and_recursion_never_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    model = Scripted(*["x = llm_query('say it')\nprint(x)", "FINAL_VAR: x"] * 2)
+    sub = Scripted("FINAL: said", "FINAL: said")
+    with SandboxPool(1) as pool:
+        rlm = rlm_for(tmp_path, model, subcall_adapter=sub, pool=pool, recursive_subcalls=True)
+        answers = [rlm.run_result(f"Q{number}?", TEXT).answer for number in range(2)]
+    assert answers == ["said", "said"]

@@ -203,3 +203,8 @@ def test_those_who_wait_are_told_when_workers_do_not_start_any_more() -> None:
     with pytest.raises(SandboxError, match="no worker came up"):
         shelf.take(PATIENCE)
     shelf.close()
+
+
+def test_who_holds_one_gets_another_without_waiting() -> None:
+    with SandboxPool(1) as pool, pool.checkout(), pool.beside({"who": lambda: "me"}) as other:
+        assert printed(other, "who()") == "'me'\n"
