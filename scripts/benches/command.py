@@ -15,7 +15,7 @@ from scripts.benches.arena import Arena
 from scripts.benches.run import measured, tell
 
 QUICK = 0.1
-TABLES = ("paper", "checkpoints")
+TABLES = ("paper", "checkpoints", "batch")
 """Modules with a table and options of their own."""
 
 SUMMARY = """\
@@ -33,6 +33,7 @@ examples:
   scripts/bench --from docs/speed.json --plot docs/speed.svg --readme README.md
   scripts/bench paper --help                   the paper's tasks, with a table of their own
   scripts/bench checkpoints --help             what surviving costs, by what a session holds
+  scripts/bench batch --help                   rlm batch before a model that takes 50 ms
   PYTHON=/usr/bin/python3.13 scripts/bench     on another Python
 
 ratios below 1 mean less time or memory than the base; of rates (1/s) more is better.

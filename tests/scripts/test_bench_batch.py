@@ -1,0 +1,35 @@
+"""A batch before a model that takes its time is shown beside what the model alone allows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import rlm_core
+from tests.scripts.test_suite import SCRIPTS
+
+PACKAGES = Path(rlm_core.__file__).parents[1]
+
+
+def test_each_concurrency_is_a_row_of_times_and_ratios() -> None:
+    flags = ["--tasks", "4", "--concurrency", "1", "4", "--delay", "0.01"]
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "bench.py", "batch", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *rows = done.stdout.splitlines()
+    assert head.split()[:3] == ["concurrency", "tasks/s", "seconds"]
+    figures = [list(map(float, row.split())) for row in rows]
+    assert [row[0] for row in figures] == [1, 4]
+    for _, rate, seconds, ideal, times, directly, *_ in figures:
+        assert seconds > ideal > 0
+        assert times > 1
+        assert directly > 0
+        assert rate > 0
