@@ -86,7 +86,10 @@ class Server(uvicorn.Server):
 
     def end(self) -> None:
         """Finish what is under way and end; at the second time, end now."""
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            for task in self.server_state.tasks:  # since Python 3.12 uvicorn waits for them
+                task.cancel()
         self.should_exit = True
         self._service.begin_closing()
 

@@ -55,6 +55,7 @@ class ServerProcess:
             start_new_session=True,  # a group of its own, as a shell gives it one
         )
         self.told: list[str] = []
+        self._ending = False
 
     def __enter__(self) -> Self:
         stderr = self.process.stderr
@@ -73,9 +74,9 @@ class ServerProcess:
 
     def __exit__(self, *_: object) -> None:
         below: list[psutil.Process] = []
-        if self.process.poll() is None:
+        if self.process.poll() is None and not self._ending:
             below = psutil.Process(self.process.pid).children(recursive=True)
-            self.process.send_signal(signal.SIGTERM)
+            self.tell_to_end(signal.SIGTERM)
         try:
             self.code = self.process.wait(SECONDS)
         finally:
@@ -87,6 +88,14 @@ class ServerProcess:
         psutil.wait_procs(below, timeout=5)
         left = [each for each in below if each.is_running()]
         assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
+
+    def tell_to_end(self, number: signal.Signals) -> None:
+        """As a terminal does: every process of the group is told Ctrl-C."""
+        self._ending = True
+        if number is signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
 
     def until_it_refuses(self) -> None:
         """It has been told to end, and knows."""
@@ -160,8 +169,8 @@ async def _async(server: ServerProcess) -> None:
         assert "".join(pieces) == "It was Ann."
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
-def test_what_is_under_way_is_finished_code_and_all(how: str) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_what_is_under_way_is_finished_code_and_all(how: signal.Signals) -> None:
     answering = threading.Event()
 
     def slow(prompt: str) -> str:
@@ -176,10 +185,7 @@ def test_what_is_under_way_is_finished_code_and_all(how: str) -> None:
         Asking(server.base_url, KEY) as asking,
     ):
         asking.until_the_model_is_asked(model)
-        if how == "SIGTERM":
-            server.process.send_signal(signal.SIGTERM)
-        else:  # a terminal tells every process of the group
-            os.killpg(server.process.pid, signal.SIGINT)
+        server.tell_to_end(how)
         server.until_it_refuses()
         answering.set()
     assert asking.said == ["done"]
@@ -191,9 +197,9 @@ def test_the_second_ctrl_c_ends_what_is_under_way() -> None:
     with ChatServer(Hang()) as model, ServerProcess(model, *flags) as server:
         with Asking(server.base_url, KEY) as asking:
             asking.until_the_model_is_asked(model)
-            server.process.send_signal(signal.SIGINT)
+            server.tell_to_end(signal.SIGINT)
             server.until_it_refuses()
-            server.process.send_signal(signal.SIGINT)
+            server.tell_to_end(signal.SIGINT)
             assert server.process.wait(SECONDS) == 0
         assert model.client_gone.wait(SECONDS)
     assert len(asking.said) == 1

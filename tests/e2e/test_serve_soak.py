@@ -170,7 +170,7 @@ def test_nothing_is_left_of_faults_disconnects_and_hostile_code(
             url = f"{server.base_url}/chat/completions"
             reply = httpx.post(url, json=asked_of(LONG), headers=headers, timeout=SECONDS).json()
             assert reply["choices"][0]["message"]["content"] == "still here"
-            server.process.send_signal(signal.SIGTERM)
+            server.tell_to_end(signal.SIGTERM)
             assert server.process.wait(SECONDS) == 0
     assert list(temporary.iterdir()) == []
     assert not any("Traceback" in line for line in server.told), server.told
