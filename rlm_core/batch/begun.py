@@ -24,10 +24,11 @@ SUFFIX = ".begun"
 class Begun:
     """Keeps that file. It must not be lost with the process, but may be with the machine."""
 
-    def __init__(self, results: Path, done: IdTable) -> None:
+    def __init__(self, results: Path, done: IdTable, *, forgets: bool = False) -> None:
+        """With `forgets` every task gets a new chance. Raises OutputUnwritable."""
         self._path = results.with_name(results.name + SUFFIX)
         try:
-            self.interrupted = self._read(done)
+            self.interrupted = Counter() if forgets else self._read(done)
             """How often each task without a result was cut off, by id."""
             self._descriptor = self._rewritten()
         except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -21,7 +21,7 @@ from rlm_core.errors import ContextError
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 
-LONGEST_LINE = 1 << 30
+LONGEST_LINE = 1 << 28
 """Bytes; what is longer belongs into a file of its own, as a path."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -100,12 +100,20 @@ class Intake:
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         try:
             with self.path.open("rb") as file:
-                for number, line in enumerate(file, 1):
+                for number, line in enumerate(_bounded_lines(file), 1):
                     text = (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).strip()
                     if text:
                         yield number, text
         except OSError as error:
             raise ContextError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+
+def _bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long only as much as tells that it is."""
+    while line := file.readline(LONGEST_LINE + 1):
+        yield line
+        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            line = file.readline(LONGEST_LINE + 1)
 
 
 @contextmanager

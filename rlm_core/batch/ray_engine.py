@@ -8,6 +8,7 @@ one line, however often its task was begun.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -40,7 +41,10 @@ POLL_SECONDS = 0.1  # how soon a signal, or a machine that came or went, is noti
 CENSUS_SECONDS = 2.0  # how often the cluster is asked what it has
 MOST_STILLBORN = 5
 """Actors in a row that do not come up, while none does: then it is no accident."""
-STOP_SECONDS = 10.0
+COMPLAINT_SECONDS = 30.0
+"""How long nobody may be up before that is told, again and again."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class RayEngine:
         self._counted = -CENSUS_SECONDS
         self._stillborn = 0
         self._woken = False
+        self._complained = time.monotonic()
         self._keep_enough()
 
     @property
@@ -209,6 +214,11 @@ class RayEngine:
         if now - self._counted < CENSUS_SECONDS:
             return
         self._counted = now
+        if self.slots or now - self._complained < COMPLAINT_SECONDS:
+            self._complained = now if self.slots else self._complained
+        else:
+            self._complained = now
+            logger.warning("no actor is up yet: the cluster has %s", self._ray.cluster_resources())
         for _ in range(self._wanted() - len(self._workers)):
             self._workers.append(self._made())
 

@@ -200,7 +200,7 @@ class Batch:
         self._checked = checked
         self._found = found
         self._began = time.monotonic()
-        self._begun = Begun(journal.path, found.done)
+        self._begun = Begun(journal.path, found.done, forgets=plan.retry_failed)
         self._writer = Writer(journal, engine.wake)
         self._schedule = Schedule(
             plan.rules,

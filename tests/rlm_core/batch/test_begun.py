@@ -70,6 +70,17 @@ def test_suspicion_outlasts_a_good_end_until_there_is_a_result(results: Path) ->
     assert list(results.parent.iterdir()) == []
 
 
+def test_everyone_may_be_given_a_new_chance(results: Path) -> None:
+    begun = Begun(results, done())
+    begun.begin("a")
+    killed(begun)
+    begun = Begun(results, done(), forgets=True)
+    killed(begun)
+    last = Begun(results, done())
+    assert dict(last.interrupted) == {}
+    last.close(done=True)
+
+
 def test_where_it_cannot_be_written_that_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputUnwritable):
         Begun(tmp_path / "nowhere" / "results.jsonl", done())

@@ -69,6 +69,16 @@ def test_bytes_that_are_no_text_are_a_bad_line(tmp_path: Path) -> None:
         Intake(path).check()
 
 
+def test_a_line_that_is_too_long_is_told_and_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.batch.intake.LONGEST_LINE", 100)
+    read = intake(tmp_path, good("a"), good("b", context="x" * 1_000), good("c"))
+    with pytest.raises(BadInput, match="line 2: the line is too long"):
+        read.check()
+    assert [task.id for task in read.tasks()] == ["a", "c"]
+
+
 def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(ContextError, match=r"nowhere\.jsonl"):
         Intake(tmp_path / "nowhere.jsonl").check()

@@ -298,6 +298,15 @@ def test_actors_that_never_come_up_are_an_error_that_says_why(ray: Ray) -> None:
         let_them_die(made, ray)
 
 
+def test_a_cluster_without_room_is_told(
+    ray: Ray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ray_engine, "COMPLAINT_SECONDS", 0.0)
+    ray.cpus = 0.0
+    engine().wait(0.0)
+    assert "no actor is up yet" in caplog.text
+
+
 def test_a_cluster_of_our_own_is_told_to_nobody(ray: Ray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     engine(RayOptions())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ from rlm_core.batch import (
     run_batch,
 )
 from rlm_core.batch.journal import Journal
+from rlm_core.batch.local import LocalEngine
+from rlm_core.batch.models import GivenModels, OfflineModels, Pair
+from rlm_core.batch.outcome import NOTHING, Completed, Outcome
+from rlm_core.batch.run import Plan, carry_out
+from rlm_core.batch.schedule import Attempt, Rules
 from rlm_core.context import Context
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy, Price
@@ -176,10 +183,6 @@ def test_an_answer_after_a_failure_is_an_answer(batch: Batch) -> None:
                 raise RateLimited("wait")
             return reply
 
-    from rlm_core.batch.models import GivenModels, Pair
-    from rlm_core.batch.run import Plan, carry_out
-    from rlm_core.batch.schedule import Rules
-
     models = GivenModels(Pair(Recovering()))
     carry_out(Plan(tasks("a"), batch.results, models, rules=Rules(retry_delay=0.01)))
     assert (batch.lines()["a"]["answer"], batch.lines()["a"]["attempts"]) == ("yes", 2)
@@ -313,3 +316,36 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(
     with pytest.raises(ConfigError, match=why):
         batch.run(tasks("a"), model, **options)
     assert model.asked == []
+
+
+class Instantly:
+    """An answerer that needs no model and no sandbox."""
+
+    def answer(self, attempt: Attempt) -> Outcome:
+        return Completed("answered", "final", "yes", NOTHING, "full")
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+def instant_engine(plan: Plan, resources: ExitStack) -> LocalEngine:
+    return LocalEngine(Instantly(), concurrency=plan.concurrency)  # ty: ignore[invalid-argument-type] - a double
+
+
+def peak_of(directory: Path, count: int) -> int:
+    """Bytes of Python objects at the most, while so many tasks are answered."""
+    given = directory / f"{count}.jsonl"
+    long = {"context": {"text": "x" * 2_000}}
+    given.write_text("\n".join(json.dumps(task | long) for task in tasks(*map(str, range(count)))))
+    plan = Plan(given, directory / f"{count}.out", OfflineModels(), make_engine=instant_engine)
+    tracemalloc.start()
+    try:
+        assert carry_out(plan).statuses == {"answered": count}
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_grows_by_some_bytes_a_task_however_long_its_text(tmp_path: Path) -> None:
+    few, many = peak_of(tmp_path, 500), peak_of(tmp_path, 2_500)
+    assert many - few < 200 * 2_000
