@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FILE_NAME = "replies.sqlite3"
 _LOG_PAGES = 256
 """Pages of 4 KiB of the write-ahead log, above which it is written back: whoever opens reads it."""
+MOST_PENDING = 100
+_SELECT = "select key, text, usage from replies where key = ?"
+_Row = tuple[str, str, str]
 _SCHEMA = """
 create table if not exists replies (
     key text primary key, text text not null, usage text not null
@@ -71,6 +74,7 @@ class FileCache:
     def __init__(self, root: Path | str = ".rlm_cache") -> None:
         self.root = Path(root)
         self._lock = threading.Lock()
+        self._pending: dict[str, _Row] = {}
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., FileCache] | None = None
 
@@ -82,31 +86,44 @@ class FileCache:
     def get(self, key: str) -> CacheRecord | None:
         """The reply kept under `key`, or None."""
         with self._lock:
-            if self._connection is None and not self.path.exists():
-                return None
-            row = (
-                self._open()
-                .execute("select text, usage from replies where key = ?", (key,))
-                .fetchone()
-            )
-        return None if row is None else CacheRecord(row[0], Usage.from_dict(json.loads(row[1])))
+            row = self._pending.get(key)
+            if row is None and (self._connection is not None or self.path.exists()):
+                row = self._open().execute(_SELECT, (key,)).fetchone()
+        return None if row is None else CacheRecord(row[1], Usage.from_dict(json.loads(row[2])))
 
     def set(self, key: str, record: CacheRecord) -> None:
         """Keep a reply; one that is already there is replaced."""
-        row = (
-            key,
-            record.text.encode(errors="replace").decode(),
-            json.dumps(record.usage.to_dict()),
-        )
-        with self._lock, self._open() as connection:
-            connection.execute("insert or replace into replies values (?, ?, ?)", row)
+        self._put(key, record)
+        self.flush()
+
+    def add(self, key: str, record: CacheRecord) -> None:
+        """Keep a reply, on the disk from the next `flush` or `close` on: many cost little more."""
+        if type(self).set is not FileCache.set:  # a class that keeps replies in another place
+            self.set(key, record)
+        else:
+            self._put(key, record)
+
+    def _put(self, key: str, record: CacheRecord) -> None:
+        text = record.text.encode(errors="replace").decode()
+        with self._lock:
+            self._pending[key] = (key, text, json.dumps(record.usage.to_dict()))
+            if len(self._pending) >= MOST_PENDING:
+                self._write()
+
+    def flush(self) -> None:
+        """Write what has been added."""
+        with self._lock:
+            self._write()
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            if self._closing is not None:
-                self._closing()
-            self._connection = None
+            try:
+                self._write()
+            finally:
+                if self._closing is not None:
+                    self._closing()
+                self._connection = None
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +135,14 @@ class FileCache:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _write(self) -> None:
+        if not self._pending:
+            return
+        rows = list(self._pending.values())
+        self._pending.clear()
+        with self._open() as connection:
+            connection.executemany("insert or replace into replies values (?, ?, ?)", rows)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -191,17 +191,28 @@ def call_model(
     max_tokens: int,
     scope: CancelScope,
     threads: CallThreads,
+    *,
+    here: bool = False,
 ) -> ModelResponse:
     """The model's reply. Raises what the adapter raises, and RunCancelled when stopped.
 
     The messages are the adapter's from now on. An adapter that is `instant` is called here. One
     with a `submit` that returns a future is cancelled for good; any other is called in one of the
-    threads, which is left to itself when the run is stopped.
+    threads, which is left to itself when the run is stopped (or in this one, if that may be:
+    `here`).
     """
     scope.check()
     if getattr(adapter, "instant", False) is True:
         return adapter.complete(messages, max_tokens=max_tokens, temperature=0.0)
-    future = _submitted(adapter, messages, max_tokens, threads)
+    future = _submitted(adapter, messages, max_tokens)
+    if future is None and here:
+        reply = adapter.complete(messages, max_tokens=max_tokens, temperature=0.0)
+        scope.check()  # nobody waits for it any more
+        return reply
+    if future is None:
+        call = _Call(adapter, messages, max_tokens)
+        threads.start(call)
+        future = call.future
     try:
         with scope.stopping(future.cancel):
             return future.result()
@@ -214,16 +225,14 @@ def call_model(
 
 
 def _submitted(
-    adapter: ModelAdapter, messages: list[dict[str, str]], max_tokens: int, threads: CallThreads
-) -> Future[ModelResponse]:
+    adapter: ModelAdapter, messages: list[dict[str, str]], max_tokens: int
+) -> Future[ModelResponse] | None:
+    """The call as a future of the adapter's own; None where it has no such thing."""
     submit: object = getattr(adapter, "submit", None)
-    if callable(submit):
-        started: object = submit(messages, max_tokens=max_tokens, temperature=0.0)
-        if isinstance(started, Future):
-            return started
-    call = _Call(adapter, messages, max_tokens)
-    threads.start(call)
-    return call.future
+    if not callable(submit):
+        return None
+    started: object = submit(messages, max_tokens=max_tokens, temperature=0.0)
+    return started if isinstance(started, Future) else None
 
 
 class _Call:
@@ -248,41 +257,3 @@ class _Call:
                 self.future.set_exception(error)
             else:
                 self.future.set_result(reply)
-
-
-class Crew:
-    """Threads that work through numbered items together; the first to fail stops the others."""
-
-    def __init__(self, work: Callable[[int], None], count: int, size: int) -> None:
-        self._work = work
-        self._left = iter(range(count))
-        self._size = min(count, size)
-        self._lock = threading.Lock()
-        self._failure: BaseException | None = None
-        self._done = threading.Semaphore(0)
-
-    def run(self, threads: CallThreads) -> None:
-        """Work until nothing is left. Raises the first failure, once every member has stopped."""
-        for _ in range(self._size):
-            threads.start(self._serve)
-        try:
-            for _ in range(self._size):
-                self._done.acquire()
-        except BaseException as error:  # Ctrl-C: the others must not begin another item
-            self._failure = self._failure or error
-            raise
-        if self._failure is not None:
-            raise self._failure
-
-    def _serve(self) -> None:
-        try:
-            while self._failure is None:
-                with self._lock:
-                    number = next(self._left, None)
-                if number is None:
-                    return
-                self._work(number)
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            self._failure = self._failure or error
-        finally:
-            self._done.release()

@@ -187,6 +187,7 @@ class EpisodeDriver:
             with scope.stopping(self._session.close):
                 report = self._session.run(run.code)
                 values = self._session.read(run.read)
+            self._tree.settle_cache()
         except (RunCancelled, SandboxClosed):
             if scope.expired:
                 return Ran(error=_TOO_LATE)

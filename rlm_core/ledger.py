@@ -110,6 +110,17 @@ class Ledger:
             self._take_subcall(depth, deepest)
             return self._hold(wanted, subcall=True)
 
+    def hold_if_it_fits(
+        self, depth: int, prompt_tokens: int, max_tokens: int, model: str | None, *, deepest: int
+    ) -> Reservation | None:
+        """The same without waiting: None for what does not fit because of calls in flight."""
+        wanted = self._charge(prompt_tokens, max_tokens, model)
+        with self._lock:
+            if not self._fits(wanted):
+                return None
+            self._take_subcall(depth, deepest)
+            return self._hold(wanted, subcall=True)
+
     def settle(self, held: Reservation, usage: Usage, model: str | None) -> None:
         """Record what a call really used, even where that is more than was left."""
         cost = self.policy.price_of(model).of(usage.prompt_tokens, usage.completion_tokens)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rlm_core.cache import is_failure
-from rlm_core.calls import CallThreads, CancelScope, Crew, call_model
+from rlm_core.calls import CallThreads, CancelScope, call_model
 from rlm_core.models import is_cacheable, model_name
 from rlm_core.playback import Playback, episode_key
 from rlm_core.recorder import Recorder
 from rlm_core.recording import RecordedReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from rlm_core.adapters.base import ModelAdapter, ModelResponse
     from rlm_core.cache import CacheRecord, FileCache
@@ -24,6 +23,56 @@ if TYPE_CHECKING:
     from rlm_core.models import Models
     from rlm_core.provider import Providers
     from rlm_core.trace_file import TraceFile
+
+
+class RunningStep:
+    """A step that is under way, and the scope of all that is done for it. Also a `with` block."""
+
+    __slots__ = ("_above", "_all", "_step_id", "scope")
+
+    def __init__(
+        self, everything: dict[int, CancelScope], step_id: int, above: CancelScope
+    ) -> None:
+        self._all = everything
+        self._step_id = step_id
+        self._above = above
+        self.scope = CancelScope(above)
+
+    def begin(self) -> None:
+        """From now on it can be cancelled. Raises RunCancelled if all of the run is."""
+        self._above.enter(self.scope.cancel)
+        self._all[self._step_id] = self.scope
+
+    def end(self) -> None:
+        """It is over."""
+        del self._all[self._step_id]
+        self._above.leave(self.scope.cancel)
+
+    def __enter__(self) -> CancelScope:
+        self.begin()
+        return self.scope
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+class Hold:
+    """What a call holds, given back once: when it has ended, or when nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: list[Callable[[], object]] = []
+
+    def add(self, give_back: Callable[[], object]) -> None:
+        """It holds one thing more."""
+        self._held.append(give_back)
+
+    def give_back(self) -> None:
+        """Give everything back that is held still."""
+        with self._lock:
+            held, self._held = self._held, []
+        for give_back in held:
+            give_back()
 
 
 class RunTree:
@@ -96,13 +145,20 @@ class RunTree:
         scope: CancelScope,
         *,
         key: str,
+        here: bool = False,
     ) -> ModelResponse:
         """The reply to a sub-model's call, recorded or live. Raises as `_live`."""
         recorded = self.playback.of_call(key, cached=False)
         if recorded is not None:
             return recorded.response()
-        with self.slots:
-            return self._live(adapter, messages, max_tokens, scope, key=key)
+        hold = Hold()
+        try:
+            self.slots.acquire()
+            hold.add(self.slots.release)
+            with scope.stopping(hold.give_back):  # a call that is left to itself keeps no slot
+                return self._live(adapter, messages, max_tokens, scope, key=key, here=here)
+        finally:
+            hold.give_back()
 
     def _live(
         self,
@@ -113,6 +169,7 @@ class RunTree:
         *,
         key: str,
         asked: str | None = None,
+        here: bool = False,
     ) -> ModelResponse:
         """A model's reply, as soon as its provider allows the call; it is kept in the trace file.
 
@@ -120,7 +177,7 @@ class RunTree:
         """
         try:
             with self._providers.gate(model_name(adapter)).passing(scope):
-                reply = call_model(adapter, messages, max_tokens, scope, self.threads)
+                reply = call_model(adapter, messages, max_tokens, scope, self.threads, here=here)
         except Exception as error:
             if not scope.cancelled:
                 failed = RecordedReply(str(error), error=type(error).__name__, asked=asked)
@@ -129,19 +186,9 @@ class RunTree:
         self.recorder.keep(RecordedReply.of(reply, asked=asked).to_record(key))
         return reply
 
-    def run_crew(self, work: Callable[[int], None], count: int) -> None:
-        """Do numbered items, several at once. Raises the first failure."""
-        Crew(work, count, self.config.subcalls.max_concurrent).run(self.threads)
-
-    @contextmanager
-    def running(self, step_id: int, above: CancelScope) -> Generator[CancelScope]:
-        """A scope for a step that can be cancelled alone while this lasts."""
-        with above.below() as scope:
-            self._running[step_id] = scope
-            try:
-                yield scope
-            finally:
-                del self._running[step_id]
+    def running(self, step_id: int, above: CancelScope) -> RunningStep:
+        """A step that can be cancelled alone while it is under way."""
+        return RunningStep(self._running, step_id, above)
 
     def cancel_step(self, step_id: int) -> bool:
         """Stop a step, and everything below it, that is under way; False where it is not."""
@@ -167,7 +214,18 @@ class RunTree:
         if not (self._cache_works and is_cacheable(adapter)):
             return
         try:
-            self._cache.set(key, record)
+            self._cache.add(key, record)
+        except Exception as error:
+            if not is_failure(error):
+                raise
+            self._do_without_cache(error)
+
+    def settle_cache(self) -> None:
+        """Have what was kept on the disk: not with each reply, for that takes longer."""
+        if not self._cache_works:
+            return
+        try:
+            self._cache.flush()
         except Exception as error:
             if not is_failure(error):
                 raise
@@ -177,6 +235,7 @@ class RunTree:
         """Stop the clock, end idle threads and close the trace file."""
         self.scope.close()
         self.threads.close()
+        self.settle_cache()
         if self._file is not None:
             self._file.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rlm_core.adapters.base import Usage
-from rlm_core.cache import CacheRecord, FileCache, cache_key
+from rlm_core.cache import MOST_PENDING, CacheRecord, FileCache, cache_key
 
 RECORD = CacheRecord("reply \u00e9", Usage(1, 2, 3))
 PARTS = {
@@ -23,6 +23,41 @@ def test_a_reply_is_kept_across_openings(tmp_path: Path) -> None:
         assert cache.get("k") == RECORD
     with FileCache(tmp_path / "deep" / "cache") as again:
         assert again.get("k") == RECORD
+
+
+def test_what_was_added_is_there_at_once_and_on_the_disk_after_a_flush(tmp_path: Path) -> None:
+    with FileCache(tmp_path) as cache, FileCache(tmp_path) as another:
+        cache.add("k", RECORD)
+        assert (cache.get("k"), another.get("k")) == (RECORD, None)
+        cache.flush()
+        assert another.get("k") == RECORD
+        cache.add("later", RECORD)
+    with FileCache(tmp_path) as again:
+        assert again.get("later") == RECORD
+
+
+def test_a_class_that_keeps_replies_elsewhere_needs_only_get_and_set(tmp_path: Path) -> None:
+    kept: dict[str, CacheRecord] = {}
+
+    class Elsewhere(FileCache):
+        def get(self, key: str) -> CacheRecord | None:
+            return kept.get(key)
+
+        def set(self, key: str, record: CacheRecord) -> None:
+            kept[key] = record
+
+    with Elsewhere(tmp_path / "cache") as cache:
+        cache.add("k", RECORD)
+        cache.flush()
+        assert cache.get("k") == RECORD
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_was_added_does_not_pile_up(tmp_path: Path) -> None:
+    with FileCache(tmp_path) as cache, FileCache(tmp_path) as another:
+        for number in range(MOST_PENDING):
+            cache.add(str(number), RECORD)
+        assert another.get("0") == RECORD
 
 
 def test_looking_into_an_empty_cache_makes_no_file(tmp_path: Path) -> None:

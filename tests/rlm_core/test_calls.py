@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rlm_core.adapters.base import ModelResponse, Usage
-from rlm_core.calls import CallThreads, CancelScope, Crew, call_model
+from rlm_core.calls import CallThreads, CancelScope, call_model
 from rlm_core.errors import RunCancelled
 
 if TYPE_CHECKING:
@@ -143,24 +143,6 @@ def test_a_closed_scope_has_no_clock_left() -> None:
     scope.expire_after(1_000)
     scope.close()
     assert not scope.cancelled
-
-
-def test_a_crew_does_every_item_once(threads: CallThreads) -> None:
-    done: list[int] = []
-    Crew(done.append, 50, 8).run(threads)
-    assert sorted(done) == list(range(50))
-
-
-def test_a_crew_that_fails_begins_nothing_more_and_raises_the_failure(threads: CallThreads) -> None:
-    begun: list[int] = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        raise LookupError(number)
-
-    with pytest.raises(LookupError):
-        Crew(work, 1_000, 2).run(threads)
-    assert len(begun) <= 2
 
 
 def test_threads_are_used_again_while_idle() -> None:

@@ -17,8 +17,9 @@ from rlm_core.errors import RunCancelled, StepCancelled
 from rlm_core.models import Models
 from rlm_core.policy import MaxRecursionExceeded, MaxTokensExceeded, Policy
 from rlm_core.provider import Providers
+from rlm_core.requests import EpisodeRequest
 from rlm_core.stimuli import Finish, Value
-from rlm_core.subcalls import EpisodeRequest, Subcalls
+from rlm_core.subcalls import Subcalls
 from rlm_core.tree import RunTree
 from tests.rlm_core.models import Answering
 
