@@ -104,7 +104,7 @@ class Work:
 
     def _computed_of(self, kernel: str) -> list[float]:
         with closing(self._spare()) as session:
-            return [float(word) for word in session.run(kernels.timed_source(kernel)).split()]
+            return [min(map(float, session.run(kernels.timed_source(kernel)).split()))]
 
     def _idle_of(self, count: int) -> list[float]:
         """Bytes (PSS) of one more session, after its first step."""

@@ -16,7 +16,7 @@ def _computed(arena: Arena, kernel: str) -> Taken:
         OURS: arena.ours("computed", kernel=kernel),
         PLAIN: arena.floor("computed", kernel=kernel),
     }
-    return Taken(arena.take(sides | arena.of_peers("computed", "monty", kernel=kernel), 15))
+    return Taken(arena.take(sides | arena.of_peers("computed", "monty", kernel=kernel), 25))
 
 
 FIGURES = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from scripts.benches.arena import Arena
@@ -20,7 +21,8 @@ def _fresh(arena: Arena) -> Taken:
 
 
 def _spare(arena: Arena) -> Taken:
-    sides = {OURS: arena.ours("spare", count=4), SPAWN: arena.floor("spawn", count=4)}
+    ours = partial(arena.contender("pool").ask, "spare", count=4)
+    sides = {OURS: ours, SPAWN: arena.floor("spawn", count=4)}
     return Taken(arena.take(sides | arena.of_peers("spare", count=4), 30))
 
 
