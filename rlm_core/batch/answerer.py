@@ -29,6 +29,7 @@ from rlm_core.run import RunUsage
 from rlm_core.running import Running
 from rlm_core.stimuli import RunStatus
 from rlm_core.straight import StraightQuestion
+from rlm_sandbox import SandboxPool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from rlm_core.batch.outcome import Outcome
     from rlm_core.batch.schedule import Attempt
     from rlm_core.batch.task import Source, Task
-    from rlm_core.cache import FileCache
     from rlm_core.run import RunResult
 
 logger = logging.getLogger(__name__)
 
+SETTLED = ("limits", "isolation", "imports", "packages")
+"""Options that all sandboxes of a batch have in common: its pool has them."""
 REPLY_TOKENS = 4_096  # a program with its reasoning
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
@@ -60,7 +62,12 @@ class Manner:
 
 
 class Answerer:
-    """Answers tasks, several at once from several threads. `stop` ends what is under way."""
+    """Answers tasks, several at once from several threads. Close it when there are no more.
+
+    `at_once` is how many there will be: so many sandboxes stand ready or are in use, and a few
+    more are being made for the next. Each is for one task, and closed after it. `stop` ends what
+    is under way. Raises ConfigError, IsolationUnavailable and StartFailed for what cannot work.
+    """
 
     def __init__(
         self,
@@ -68,7 +75,7 @@ class Answerer:
         manner: Manner,
         *,
         contexts: Mapping[str, Context] | None = None,
-        cache: FileCache | None = None,
+        at_once: int = 1,
     ) -> None:
         self._models = models
         self._manner = manner
@@ -78,12 +85,13 @@ class Answerer:
             "provider_limits": Providers(manner.provider_limits),
             "subcall_adapter": models.sub,
         }
-        if cache is not None:
-            self._options["cache"] = cache
         self._lock = threading.Lock()
         self._running: set[Running[RunResult[Any]]] = set()
         self._stopped = False
         self._rlm(manner.policy, None)  # options that cannot work are an error now, not later
+        sandboxes = {name: self._options.pop(name) for name in SETTLED if name in self._options}
+        self._pool = SandboxPool(at_once + _spares(at_once), **sandboxes)
+        self._options["pool"] = self._pool
 
     def answer(self, attempt: Attempt) -> Outcome:
         """Carry out one attempt. Whatever goes wrong with it is in the outcome."""
@@ -93,6 +101,10 @@ class Answerer:
         except Exception as error:
             logger.debug("task %s", attempt.task.id, exc_info=True)
             return failure(error)
+
+    def close(self) -> None:
+        """End the sandboxes that stand ready. Idempotent."""
+        self._pool.close()
 
     def stop(self) -> None:
         """Cancel all runs; those that are asked for later are stopped as well."""
@@ -156,7 +168,7 @@ class Answerer:
                 self._running.discard(running)
 
     def _rlm(self, policy: Policy, trace: Path | None) -> RLM:
-        """The runtime of one task. A pool of warm sandboxes is plugged in here."""
+        """The runtime of one task."""
         return RLM(self._models.root, **self._options, policy=policy, trace_path=trace)
 
     def _policy(self, attempt: Attempt) -> Policy:
@@ -184,6 +196,11 @@ class Answerer:
         return (
             None if self._manner.traces is None else Path(self._manner.traces, trace_name(task.id))
         )
+
+
+def _spares(at_once: int) -> int:
+    """Sandboxes that are made while all others are in use."""
+    return max(1, at_once // 8)
 
 
 def trace_name(custom_id: str) -> str:

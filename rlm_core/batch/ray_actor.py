@@ -27,27 +27,23 @@ class BatchActor:
     `contexts` are references into the object store, by name; they are mapped, and decoded once.
     """
 
-    def __init__(self, models: MakesModels, manner: Manner, contexts: Mapping[str, object]) -> None:
-        from rlm_sandbox import Sandbox
-
+    def __init__(
+        self, models: MakesModels, manner: Manner, contexts: Mapping[str, object], at_once: int
+    ) -> None:
         if manner.traces is not None:
             Path(manner.traces).mkdir(parents=True, exist_ok=True)
-        options = manner.options
-        with Sandbox(
-            isolation=options.get("isolation", "auto"), packages=options.get("packages", ())
-        ) as box:
-            self._isolation = box.isolation
         self._resources = ExitStack()
         opened = self._resources.enter_context(OpenModels(models))
         self._answerer = Answerer(
             opened.pair,
             manner,
             contexts={name: _opened(reference) for name, reference in contexts.items()},
+            at_once=at_once,
         )
 
-    def ready(self) -> str:
-        """Answers when the actor can work: the isolation of its sandboxes."""
-        return self._isolation
+    def ready(self) -> bool:
+        """True, as soon as there is somebody to say so."""
+        return True
 
     def answer(self, attempt: Attempt) -> Outcome:
         """Carry out one attempt; whatever goes wrong with it is in the outcome."""
@@ -56,6 +52,11 @@ class BatchActor:
     def stop(self) -> None:
         """Cancel what runs."""
         self._answerer.stop()
+
+    def close(self) -> None:
+        """End the sandboxes, and close the models."""
+        self._answerer.close()
+        self._resources.close()
 
 
 def _opened(reference: object) -> Context:

@@ -239,7 +239,7 @@ class RayEngine:
         plan = self._work.plan
         manner = _shared_out(plan.manner, self._wanted())
         actor = self._ray.remote(**options)(BatchActor)
-        handle = actor.remote(plan.models, manner, dict(self._work.contexts))
+        handle = actor.remote(plan.models, manner, dict(self._work.contexts), self._each)
         return _Worker(handle, handle.ready.remote())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
@@ -183,6 +183,8 @@ def carry_out(plan: Plan) -> BatchSummary:
         checked = intake.check(skip_bad=plan.skip_bad)
         journal = Journal(plan.results, retry_failed=plan.retry_failed)
         resources.callback(journal.close)
+        left = max(1, checked.tasks - len(journal.found.done))
+        plan = replace(plan, concurrency=min(plan.concurrency, left))
         if plan.manner.traces is not None:
             _make_directory(plan.manner.traces)
         engine = (plan.make_engine or _local_engine)(plan, resources)
@@ -333,13 +335,10 @@ def _unfinished(intake: Intake, found: Found) -> Iterator[Task]:
 
 
 def _local_engine(plan: Plan, resources: ExitStack) -> Engine:
-    """Threads of this process. The sandbox is tried once, before a model has cost anything."""
-    from rlm_sandbox import Sandbox
-
-    isolation = plan.manner.options.get("isolation", "auto")
-    Sandbox(isolation=isolation, packages=plan.manner.options.get("packages", ())).close()
+    """Threads of this process. Its first sandbox is started before a model has cost anything."""
     models = resources.enter_context(OpenModels(plan.models))
-    answerer = Answerer(models.pair, plan.manner, contexts=plan.contexts)
+    answerer = Answerer(models.pair, plan.manner, contexts=plan.contexts, at_once=plan.concurrency)
+    resources.callback(answerer.close)
     return LocalEngine(answerer, concurrency=plan.concurrency)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rlm_core.batch.errors import OutputUnwritable
     from rlm_core.batch.journal import Journal
 
-MOST_WAITING = 10_000
+MOST_WAITING = 1_000
 """Lines; a disk that is slower than that many holds the tasks back."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,34 +31,72 @@ def attempt(source: Source, question: str = "Q?", **more: Any) -> Attempt:
     return Attempt(Task("a/b", 1, question, source, **more))
 
 
-def answerer(
-    tmp_path: Path, *script: str, model: Any = None, contexts: Any = None, **manner: Any
-) -> Answerer:
-    adapter = FakeAdapter(script=script) if model is None else model
-    options = {"cache_dir": tmp_path / "cache"} | manner.pop("options", {})
-    return Answerer(Pair(adapter), Manner(options=options, **manner), contexts=contexts)
+class Makes:
+    """Makes answerers, and closes them."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self._cache = tmp_path / "cache"
+        self._made: list[Answerer] = []
+
+    def __call__(
+        self, *script: str, model: Any = None, contexts: Any = None, at_once: int = 1, **manner: Any
+    ) -> Answerer:
+        adapter = FakeAdapter(script=script) if model is None else model
+        options = {"cache_dir": self._cache} | manner.pop("options", {})
+        told = Manner(options=options, **manner)
+        made = Answerer(Pair(adapter), told, contexts=contexts, at_once=at_once)
+        self._made.append(made)
+        return made
+
+    def close(self) -> None:
+        for made in self._made:
+            made.close()
 
 
-def answer(tmp_path: Path, source: Source, **more: Any) -> str | None:
-    outcome = answerer(tmp_path, TELL, contexts=more.pop("contexts", None)).answer(attempt(source))
+@pytest.fixture
+def answerer(tmp_path: Path) -> Iterator[Makes]:
+    makes = Makes(tmp_path)
+    yield makes
+    makes.close()
+
+
+def answer(made: Answerer, source: Source) -> str | None:
+    outcome = made.answer(attempt(source))
     assert isinstance(outcome, Completed)
     return outcome.answer
 
 
-def test_every_kind_of_context_reaches_the_code(tmp_path: Path) -> None:
+def test_every_kind_of_context_reaches_the_code(tmp_path: Path, answerer: Makes) -> None:
     (tmp_path / "a.txt").write_text("of a file")
-    assert answer(tmp_path, Inline("of the line")) == "of the line"
-    assert answer(tmp_path, Files((str(tmp_path / "a.txt"),))) == "of a file"
-    assert answer(tmp_path, Loaded(Context.from_text("read before"))) == "read before"
-    chat = Chat(Asked("Q?", Context.from_text("of a chat")))
-    assert answer(tmp_path, chat) == "of a chat"
     shared = {"minutes": Context.from_text("of the batch")}
-    assert answer(tmp_path, Shared("minutes"), contexts=shared) == "of the batch"
+    made = answerer(*[TELL] * 5, contexts=shared)
+    assert answer(made, Inline("of the line")) == "of the line"
+    assert answer(made, Files((str(tmp_path / "a.txt"),))) == "of a file"
+    assert answer(made, Loaded(Context.from_text("read before"))) == "read before"
+    chat = Chat(Asked("Q?", Context.from_text("of a chat")))
+    assert answer(made, chat) == "of a chat"
+    assert answer(made, Shared("minutes")) == "of the batch"
 
 
-def test_the_outcome_tells_what_it_cost_and_what_the_code_ran_under(tmp_path: Path) -> None:
+def test_no_task_sees_what_another_left(answerer: Makes) -> None:
+    leave = (
+        "```python\nleft = 'a secret'\nimport json\njson.left = left\n"
+        "open('/tmp/left', 'w').write(left)\n```"
+    )
+    look = (
+        "```python\nimport json, os\nfound = [n for n in ('left', 'x') if n in globals()]\n"
+        "found += [hasattr(json, 'left'), os.path.exists('/tmp/left')]\n```"
+    )
+    made = answerer(
+        leave, "FINAL: x", look, "FINAL_VAR: found", at_once=2, options={"imports": "all"}
+    )
+    assert answer(made, Inline("t")) == "x"
+    assert answer(made, Inline("t")) == "[False, False]"
+
+
+def test_the_outcome_tells_what_it_cost_and_what_the_code_ran_under(answerer: Makes) -> None:
     policy = Policy(prices={"*": Price(1e6, 1e6)})
-    outcome = answerer(tmp_path, LOOK, "FINAL: done", policy=policy).answer(attempt(Inline("t")))
+    outcome = answerer(LOOK, "FINAL: done", policy=policy).answer(attempt(Inline("t")))
     assert isinstance(outcome, Completed)
     assert (outcome.status, outcome.ending, outcome.answer) == ("answered", "final", "done")
     assert outcome.usage.cost == outcome.usage.total_tokens > 0
@@ -65,30 +104,30 @@ def test_the_outcome_tells_what_it_cost_and_what_the_code_ran_under(tmp_path: Pa
     assert outcome.isolation in {"full", "standard"}
 
 
-def test_short_chats_go_straight_to_the_model(tmp_path: Path) -> None:
+def test_short_chats_go_straight_to_the_model(answerer: Makes) -> None:
     chat = Chat(Straight(({"role": "user", "content": "Hello"},)), max_tokens=9)
-    outcome = answerer(tmp_path, "Hi").answer(attempt(chat))
+    outcome = answerer("Hi").answer(attempt(chat))
     assert isinstance(outcome, Completed)
     assert (outcome.answer, outcome.isolation) == ("Hi", None)
 
 
-def test_a_grant_and_the_tasks_own_limits_are_the_runs(tmp_path: Path) -> None:
+def test_a_grant_and_the_tasks_own_limits_are_the_runs(answerer: Makes) -> None:
     policy = Policy(prices={"*": Price(1e6, 1e6)})
-    made = answerer(tmp_path, LOOK, LOOK, LOOK, policy=policy)
+    made = answerer(LOOK, LOOK, LOOK, policy=policy)
     given = Attempt(Task("a", 1, "Q?", Inline("t")), grant=1.0)
     outcome = made.answer(given)
     assert isinstance(outcome, Completed)
     assert outcome.ending == "max_cost"
-    made = answerer(tmp_path, LOOK, LOOK, LOOK)
+    made = answerer(LOOK, LOOK, LOOK)
     outcome = made.answer(attempt(Inline("t"), limits={"max_steps": 1}))
     assert isinstance(outcome, Completed)
     assert (outcome.ending, outcome.usage.steps) == ("max_steps", 1)
 
 
-def test_a_schema_makes_the_answer_json(tmp_path: Path) -> None:
+def test_a_schema_makes_the_answer_json(answerer: Makes) -> None:
     schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
     script = ["FINAL: three", "n = {'n': 3}\nFINAL_VAR('n')"]
-    outcome = answerer(tmp_path, *script).answer(attempt(Inline("t"), output=schema))
+    outcome = answerer(*script).answer(attempt(Inline("t"), output=schema))
     assert isinstance(outcome, Completed)
     assert json.loads(outcome.answer or "") == {"n": 3}
 
@@ -102,18 +141,18 @@ class Refusing:
         raise RateLimited("wait")
 
 
-def test_what_a_run_raises_is_data(tmp_path: Path) -> None:
-    outcome = answerer(tmp_path, model=Refusing()).answer(attempt(Inline("t")))
+def test_what_a_run_raises_is_data(tmp_path: Path, answerer: Makes) -> None:
+    outcome = answerer(model=Refusing()).answer(attempt(Inline("t")))
     assert isinstance(outcome, Failed)
     assert (outcome.error.type, outcome.verdict) == ("RateLimited", Verdict.AGAIN)
-    outcome = answerer(tmp_path).answer(attempt(Files((str(tmp_path / "gone.txt"),))))
+    outcome = answerer().answer(attempt(Files((str(tmp_path / "gone.txt"),))))
     assert isinstance(outcome, Failed)
     assert (outcome.error.type, outcome.verdict) == ("ContextError", Verdict.GIVE_UP)
 
 
-def test_options_that_cannot_work_are_told_before_any_task(tmp_path: Path) -> None:
+def test_options_that_cannot_work_are_told_before_any_task(answerer: Makes) -> None:
     with pytest.raises(ConfigError, match="max_concurrent_subcalls"):
-        answerer(tmp_path, options={"max_concurrent_subcalls": 0})
+        answerer(options={"max_concurrent_subcalls": 0})
 
 
 class Waiting:
@@ -131,9 +170,9 @@ class Waiting:
         return ModelResponse("FINAL: late", Usage(1, 1, 2))
 
 
-def test_stopping_ends_what_runs_and_what_comes(tmp_path: Path) -> None:
+def test_stopping_ends_what_runs_and_what_comes(answerer: Makes) -> None:
     model = Waiting()
-    made = answerer(tmp_path, model=model)
+    made = answerer(model=model)
     outcomes: list[object] = []
     thread = threading.Thread(target=lambda: outcomes.append(made.answer(attempt(Inline("t")))))
     thread.start()
@@ -147,10 +186,12 @@ def test_stopping_ends_what_runs_and_what_comes(tmp_path: Path) -> None:
         model.may.set()
 
 
-def test_a_trace_is_written_and_a_run_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_trace_is_written_and_a_run_that_was_cut_off_is_gone_on_with(
+    tmp_path: Path, answerer: Makes
+) -> None:
     traces = str(tmp_path / "traces")
     Path(traces).mkdir()
-    first = answerer(tmp_path, LOOK, "FINAL: first", traces=traces)
+    first = answerer(LOOK, "FINAL: first", traces=traces)
     outcome = first.answer(attempt(Inline("t")))
     assert isinstance(outcome, Completed)
     assert outcome.trace == str(Path(traces, trace_name("a/b")))
@@ -159,13 +200,13 @@ def test_a_trace_is_written_and_a_run_that_was_cut_off_is_gone_on_with(tmp_path:
     cut = next(n for n, line in enumerate(lines) if json.loads(line)["kind"] == "reply") + 1
     path.write_text("".join(lines[:cut]))
     model = FakeAdapter(script=["FINAL: second"])
-    again = answerer(tmp_path, model=model, traces=traces)
+    again = answerer(model=model, traces=traces)
     task = Task("a/b", 1, "Q?", Inline("t"))
     outcome = again.answer(Attempt(task, lost=1))
     assert isinstance(outcome, Completed)
     assert (outcome.answer, len(model.call_log)) == ("second", 1)
     path.write_text("nonsense\n")
-    outcome = answerer(tmp_path, "FINAL: third", traces=traces).answer(Attempt(task, lost=1))
+    outcome = answerer("FINAL: third", traces=traces).answer(Attempt(task, lost=1))
     assert isinstance(outcome, Completed)
     assert outcome.answer == "third"
 

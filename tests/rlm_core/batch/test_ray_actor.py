@@ -28,15 +28,16 @@ def manner(tmp_path: Path) -> Manner:
     return Manner(options={"cache_dir": tmp_path / "cache"}, traces=str(tmp_path / "traces"))
 
 
-def test_it_answers_and_traces_and_says_what_isolates_it(tmp_path: Path) -> None:
-    actor = BatchActor(OfflineModels(), manner(tmp_path), {})
-    assert actor.ready() in {"full", "standard"}
+def test_it_answers_and_traces_and_can_be_stopped(tmp_path: Path) -> None:
+    actor = BatchActor(OfflineModels(), manner(tmp_path), {}, 1)
+    assert actor.ready()
     outcome = actor.answer(attempt(Inline(TEXT)))
     assert isinstance(outcome, Completed)
     assert "7319" in (outcome.answer or "")
     assert (tmp_path / "traces" / "a.jsonl").exists()
     actor.stop()
     assert isinstance(actor.answer(attempt(Inline(TEXT))), Stopped)
+    actor.close()
 
 
 def test_contexts_come_out_of_the_object_store(
@@ -44,7 +45,8 @@ def test_contexts_come_out_of_the_object_store(
 ) -> None:
     store = {"reference": ShippedContext.of(Context.from_text(TEXT))}
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=store.__getitem__))
-    actor = BatchActor(OfflineModels(), manner(tmp_path), {"vault": "reference"})
+    actor = BatchActor(OfflineModels(), manner(tmp_path), {"vault": "reference"}, 1)
     outcome = actor.answer(attempt(Shared("vault")))
     assert isinstance(outcome, Completed)
     assert "7319" in (outcome.answer or "")
+    actor.close()

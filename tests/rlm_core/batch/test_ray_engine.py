@@ -136,7 +136,7 @@ class RemoteClass:
     def __init__(self, actors: list[Actor]) -> None:
         self._actors = actors
 
-    def remote(self, models: object, manner: Manner, contexts: object) -> Actor:
+    def remote(self, models: object, manner: Manner, contexts: object, at_once: int) -> Actor:
         self._actors.append(Actor(manner))
         return self._actors[-1]
 
