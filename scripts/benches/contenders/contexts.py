@@ -41,6 +41,11 @@ def from_str(size: int, kind: str) -> list[float]:
     return [_loaded(lambda box: box.load("P", text), len(text))]
 
 
+def from_file(path: str, length: int) -> list[float]:
+    """Seconds from a file in the page cache to `P`: read here, and loaded."""
+    return [_loaded(lambda box: box.load("P", Path(path).read_text(encoding="utf-8")), length)]
+
+
 def _loaded(load: Callable[[Sandbox], object], length: int) -> float:
     with Sandbox(isolation="full", limits=ROOM) as box:
         box.exec("x = 1")
@@ -118,4 +123,4 @@ def _nameless(process: int) -> dict[int, int]:
     return found
 
 
-TASKS = {"from_str": from_str, "memory_from_str": memory_from_str}
+TASKS = {"from_str": from_str, "from_file": from_file, "memory_from_str": memory_from_str}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from rlm_sandbox import SandboxPool
-from scripts.benches.contenders.stage import now
+from scripts.benches.contenders import kernels
+from scripts.benches.contenders.stage import descendants, now, proportional_memory
 
 SIZE = 4
-LOOK_SECONDS = 0.005
+FURTHER = 8
+LOOK_SECONDS = 0.002
 SETTLE_SECONDS = 0.02
 """After the last spare is there, what is still going on in the background may end."""
 
@@ -23,11 +26,15 @@ class _Standing:
         """The pool, once all of its spares are ready."""
         if self._pool is None:
             self._pool = SandboxPool(SIZE, isolation="full")
-        pause = threading.Event()
-        while self._pool.ready < SIZE:
-            pause.wait(LOOK_SECONDS)
-        pause.wait(SETTLE_SECONDS)
+        _await(self._pool, SIZE)
         return self._pool
+
+
+def _await(pool: SandboxPool, ready: int) -> None:
+    pause = threading.Event()
+    while pool.ready < ready:
+        pause.wait(LOOK_SECONDS)
+    pause.wait(SETTLE_SECONDS)
 
 
 STANDING = _Standing()
@@ -45,4 +52,30 @@ def spare(count: int) -> list[float]:
     return seconds
 
 
-TASKS = {"spare": spare}
+# --- many workers on one context ------------------------------------------------------------------
+
+
+def further_seconds(size: int) -> list[float]:
+    """Seconds of each further worker on a text that the first one has already."""
+    with _on_text(size, 1 + FURTHER) as pool:
+        began, before = now(), pool.ready
+        _await(pool, 1 + FURTHER)
+        return [(now() - began - SETTLE_SECONDS) / (1 + FURTHER - before)]
+
+
+def further_bytes(size: int) -> list[float]:
+    """PSS of each further worker on the same text, all processes counted."""
+    held = []
+    for workers in (1, 1 + FURTHER):
+        with _on_text(size, workers) as pool:
+            _await(pool, workers)
+            held.append(proportional_memory(descendants(os.getpid())))
+    return [(held[1] - held[0]) / FURTHER]
+
+
+def _on_text(size: int, workers: int) -> SandboxPool:
+    text = kernels.text(size, "ascii").decode()
+    return SandboxPool(workers, isolation="full", context=text)
+
+
+TASKS = {"spare": spare, "further_seconds": further_seconds, "further_bytes": further_bytes}

@@ -61,6 +61,23 @@ def sides_of(arena: Arena, size: int, kind: str, file: str) -> dict[str, Sample]
     }
 
 
+def _from_file(arena: Arena, text: Text) -> Taken:
+    size = text.bytes(arena)
+    with tempfile.TemporaryDirectory(prefix="bench-") as home:
+        file = str(Path(home) / "text")
+        sides = sides_of(arena, size, text.kind, file)
+        del sides[WRITE]
+        ask, length = arena.contender("contexts").ask, Path(file).stat().st_size
+        sides[OURS] = partial(ask, "from_file", path=file, length=length, within=LONG)
+        return Taken(arena.take(sides, 7))
+
+
+def _further(arena: Arena, task: str) -> Taken:
+    size = TEXTS[0].bytes(arena)
+    sample = partial(arena.contender("pool").ask, task, size=size, within=LONG)
+    return Taken(arena.take({OURS: sample}, 3, warmup=0))
+
+
 def _with_floor(taken: dict[str, Series]) -> Mapping[str, Series]:
     taken[FROM_STR] = added(taken[DECODE].map(lambda seconds: 1.3 * seconds), taken[WRITE])
     return taken
@@ -87,6 +104,13 @@ FIGURES = (
         )
         for text in TEXTS
     ),
+    Figure(
+        "context-file",
+        f"{TEXTS[0].words} in a file becomes `P`",
+        Unit.SECONDS,
+        (floor(DECODE, 1.3),),
+        partial(_from_file, text=TEXTS[0]),
+    ),
     *(
         Figure(
             f"context-{moment}",
@@ -100,5 +124,19 @@ FIGURES = (
             ("peak", "at the peak", 2.1),
             ("afterwards", "afterwards", 1.05),
         )
+    ),
+    Figure(
+        "context-further",
+        f"a further worker on the same {TEXTS[0].words}",
+        Unit.SECONDS,
+        (bound("5 ms", 0.005),),
+        partial(_further, task="further_seconds"),
+    ),
+    Figure(
+        "context-further-memory",
+        "memory of a further worker on the same text (PSS of all its processes)",
+        Unit.BYTES,
+        (bound("5 MB", 5e6),),
+        partial(_further, task="further_bytes"),
     ),
 )
