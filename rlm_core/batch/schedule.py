@@ -80,11 +80,6 @@ class Attempt:
     grant: float = UNLIMITED
     """What this attempt may cost."""
 
-    @property
-    def alone(self) -> bool:
-        """True where nothing else may run beside it."""
-        return self.lost >= ALONE_AFTER
-
 
 @dataclass(frozen=True)
 class Start:
@@ -138,6 +133,8 @@ class Schedule:
         self.budget = budget
         self.running: dict[str, Attempt] = {}
         self._rules = rules
+        # Nobody is given up who has not run alone before.
+        self._alone_after = max(1, min(ALONE_AFTER, rules.poison_after - 1))
         self._suspected = dict(suspects or {})
         self._fresh: deque[Attempt] = deque()
         self._again: list[_Due] = []
@@ -172,7 +169,7 @@ class Schedule:
         """What is to be done now."""
         if self._over is not None:
             return Wait() if self.running else self._over
-        if len(self.running) >= self.slots or any(map(_is_alone, self.running.values())):
+        if len(self.running) >= self.slots or any(map(self._is_alone, self.running.values())):
             return Wait()
         if self._again and self._again[0].moment <= now:
             return self._begin(self._again)
@@ -261,7 +258,7 @@ class Schedule:
 
     def _begin(self, queue: list[_Due]) -> Next:
         first = queue[0].attempt
-        if first.alone and self.running:
+        if self._is_alone(first) and self.running:
             return Wait()
         attempt = self._granted(first)
         if attempt is None:
@@ -291,12 +288,12 @@ class Schedule:
     def _most(self, task: Task) -> float:
         return float(task.limits.get("max_cost", self._rules.task_cost))
 
+    def _is_alone(self, attempt: Attempt) -> bool:
+        """True where nothing else may run beside it."""
+        return attempt.lost >= self._alone_after
+
     def _wait(self) -> Wait:
         return Wait(self._again[0].moment if self._again else None)
-
-
-def _is_alone(attempt: Attempt) -> bool:
-    return attempt.alone
 
 
 def _record_of(attempt: Attempt, outcome: Completed) -> Record:

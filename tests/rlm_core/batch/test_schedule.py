@@ -195,6 +195,17 @@ def test_beside_a_suspect_of_many_deaths_nothing_else_runs() -> None:
     assert begin(made) == ["b"]
 
 
+def test_nobody_is_given_up_who_has_not_run_alone() -> None:
+    made = schedule("a", "b", slots=2, rules=Rules(poison_after=2))
+    assert begin(made) == ["a", "b"]
+    assert made.ended("a", Lost("gone"), 0.0) == []
+    assert made.ended("b", Lost("gone"), 0.0) == []
+    assert begin(made) == ["a"]
+    assert len(made.ended("a", Lost("gone"), 0.0)) == 1
+    assert begin(made) == ["b"]
+    assert made.ended("b", ANSWERED, 0.0)[0].status == "answered"
+
+
 def test_what_killed_earlier_processes_too_often_is_given_up_at_once() -> None:
     made = Schedule(Rules(poison_after=6), Budget(), slots=1, suspects={"a": 6})
     (record,) = made.offer(task("a"))
