@@ -67,7 +67,7 @@ class RLM:
 
         Raises what `run_result` raises, and AnswerMistyped where no answer of that type came out.
         """
-        return _answer_of(self.run_result(query, context, output=output), output)
+        return answer_of(self.run_result(query, context, output=output), output)
 
     @overload
     def run_result(
@@ -138,7 +138,7 @@ class RLM:
         self, query: str, context: Context | None = None, *, output: object = None
     ) -> tuple[Any, Trace]:
         """`run` for asyncio. Cancelling the task stops calls in flight and running code."""
-        return _answer_of(await self.arun_result(query, context, output=output), output)
+        return answer_of(await self.arun_result(query, context, output=output), output)
 
     async def arun_result(
         self, query: str, context: Context | None = None, *, output: object = None
@@ -162,7 +162,7 @@ class RLM:
         question = Question(
             query,
             _checked(context),
-            None if output is None else _answer_type(output),
+            None if output is None else answer_type(output),
             None if resume is None else Path(resume),
         )
         equipment = Equipment(
@@ -177,7 +177,8 @@ class RLM:
         return Running(partial(carry_out, equipment, question))
 
 
-def _answer_type(output: object) -> AnswerType:
+def answer_type(output: object) -> AnswerType:
+    """The type that answers must have. Raises ConfigError."""
     from rlm_core.answer_type import AnswerType  # takes as long as all the rest: seldom wanted
 
     return AnswerType(output)
@@ -192,7 +193,8 @@ def _checked(context: object) -> Context:
     return context
 
 
-def _answer_of(result: RunResult[Any], output: object) -> tuple[Any, Trace]:
+def answer_of(result: RunResult[Any], output: object) -> tuple[Any, Trace]:
+    """The answer, as the type that was asked for if one was. Raises AnswerMistyped."""
     if output is None:
         return result.answer, result.trace
     if result.status is RunStatus.NO_ANSWER:

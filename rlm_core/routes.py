@@ -31,3 +31,5 @@ class RouterResult:
     context_chars: int
     tokens_used: int
     elapsed: float | None = None
+    value: object = None
+    """The answer as the type that was asked for, if one was."""

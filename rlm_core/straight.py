@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rlm_core.calls import CallThreads, call_model
+from rlm_core.conversation import tokens_in
 from rlm_core.errors import RunCancelled
 from rlm_core.models import model_name
 from rlm_core.policy import (
@@ -14,7 +15,6 @@ from rlm_core.policy import (
     MaxSecondsExceeded,
     MaxTokensExceeded,
     PolicyError,
-    estimate_tokens,
 )
 from rlm_core.run import RunResult, RunUsage
 from rlm_core.stimuli import NO_ANSWER, Ending, RunStatus
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rlm_core.adapters.base import ModelAdapter, ModelResponse
+    from rlm_core.calls import CancelScope
     from rlm_core.ledger import Ledger
     from rlm_core.policy import Policy
-    from rlm_core.provider import Providers
+    from rlm_core.provider import ProviderGate, Providers
     from rlm_core.running import Running
 
 _ENDINGS: tuple[tuple[type[PolicyError], Ending], ...] = (
@@ -57,7 +58,14 @@ class StraightQuestion:
         if left is not None:
             running.scope.expire_after(left)
         try:
-            reply = self._reply(ledger, running)
+            reply = asked_once(
+                self.adapter,
+                list(self.messages),
+                self.max_tokens,
+                ledger=ledger,
+                gate=self.providers.gate(model_name(self.adapter)),
+                scope=running.scope,
+            )
         except PolicyError as error:
             ending = next((each for kind, each in _ENDINGS if isinstance(error, kind)), None)
             return self._result(None, ledger, started, ending or Ending.MAX_STEPS)
@@ -68,25 +76,6 @@ class StraightQuestion:
         finally:
             running.scope.close()
         return self._result(reply, ledger, started, Ending.FINAL)
-
-    def _reply(self, ledger: Ledger, running: Running[RunResult[str]]) -> ModelResponse:
-        name = model_name(self.adapter)
-        ledger.step()
-        asked = sum(estimate_tokens(message["content"]) for message in self.messages)
-        held = ledger.hold_for_root(asked, self.max_tokens, name)
-        threads = CallThreads()
-        try:
-            with self.providers.gate(name).passing(running.scope):
-                reply = call_model(
-                    self.adapter, list(self.messages), self.max_tokens, running.scope, threads
-                )
-        except BaseException:
-            ledger.give_back(held)
-            raise
-        finally:
-            threads.close()
-        ledger.settle(held, reply.usage, name)
-        return reply
 
     def _result(
         self, reply: ModelResponse | None, ledger: Ledger, started: float, ending: Ending
@@ -123,3 +112,29 @@ class StraightQuestion:
             trace=Trace([step]),
             value=answer if answered else None,
         )
+
+
+def asked_once(
+    adapter: ModelAdapter,
+    messages: list[dict[str, str]],
+    max_tokens: int,
+    *,
+    ledger: Ledger,
+    gate: ProviderGate,
+    scope: CancelScope,
+) -> ModelResponse:
+    """One call as a step of a ledger. Raises PolicyError, RunCancelled, what the adapter raises."""
+    name = model_name(adapter)
+    ledger.step()
+    held = ledger.hold_for_root(tokens_in(messages), max_tokens, name)
+    threads = CallThreads()
+    try:
+        with gate.passing(scope):
+            reply = call_model(adapter, messages, max_tokens, scope, threads)
+    except BaseException:
+        ledger.give_back(held)
+        raise
+    finally:
+        threads.close()
+    ledger.settle(held, reply.usage, reply.model_id or name)
+    return reply

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rlm_core import Context, ExecutionProfile, Policy, RouterConfig, SmartRouter
-from rlm_core.errors import ConfigError
+from rlm_core.errors import AnswerMistyped, ConfigError
 from rlm_core.policy import MaxTokensExceeded
 from rlm_core.prompts import BASE_SYSTEM_PROMPT
 from tests.rlm_core.models import Answering, Scripted
@@ -80,6 +80,28 @@ def test_the_whole_context_is_on_the_budget_too(tmp_path: Path) -> None:
     router = router_for(tmp_path, Answering(), policy=Policy(max_total_tokens=0))
     with pytest.raises(MaxTokensExceeded):
         router.run("Q?", SMALL)
+
+
+KEY = {"type": "object", "properties": {"key": {"type": "integer"}}, "required": ["key"]}
+
+
+def test_a_typed_answer_comes_out_of_the_model_and_out_of_an_rlm(tmp_path: Path) -> None:
+    direct = router_for(tmp_path, Scripted('{"key": 7}')).run("Which?", SMALL, output=KEY)
+    assert (direct.method, direct.value, direct.output) == ("baseline", {"key": 7}, '{"key": 7}')
+    model = Scripted("answer = {'key': 7}", "FINAL_VAR: answer")
+    by_code = router_for(tmp_path, model).run("Which?", LARGE, output=KEY)
+    assert (by_code.method, by_code.value) == ("rlm", {"key": 7})
+    assert router_for(tmp_path, Scripted("7")).run("Which?", SMALL).value is None
+
+
+def test_the_model_is_told_once_what_is_wrong_with_its_answer(tmp_path: Path) -> None:
+    model = Scripted("seven", "7")
+    result = router_for(tmp_path, model).run("Which?", SMALL, output=int)
+    assert (result.value, len(result.trace.steps)) == (7, 2)
+    assert "int" in model.calls[0][0]["content"]
+    assert "not of the type" in model.calls[1][-1]["content"]
+    with pytest.raises(AnswerMistyped, match="force_method"):
+        router_for(tmp_path, Scripted("seven", "eight")).run("Which?", SMALL, output=int)
 
 
 def test_a_result_is_frozen_plain_data(tmp_path: Path) -> None:
