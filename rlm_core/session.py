@@ -62,6 +62,10 @@ class Box(Protocol):
         """Give the session a large protected text."""
         ...
 
+    def holds(self, name: str, text: str) -> bool:
+        """Whether this text is there already: it is the context of a pool."""
+        ...
+
     def install(self, source: str, values: Mapping[str, object] | None = None) -> None:
         """Run a trusted prelude."""
         ...
@@ -97,7 +101,8 @@ class Session:
 
     def __init__(self, box: Box, context: Context, *, parallel: bool, seed: int = 0) -> None:
         self.box = box
-        box.load("P", context.text)
+        if not box.holds("P", context.text):
+            box.load("P", context.text)
         apart = prelude.documents_apart(context)
         if apart is not None:
             box.load("DOCUMENTS_TEXT", apart)

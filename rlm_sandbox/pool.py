@@ -14,8 +14,10 @@ from typing import Self
 
 from rlm_sandbox.errors import PoolExhausted, SandboxClosed, SandboxError
 from rlm_sandbox.host.keeper import Keeper
+from rlm_sandbox.host.texts import Texts
+from rlm_sandbox.host.zygote import NURSERY
 from rlm_sandbox.limits import Limits
-from rlm_sandbox.sandbox import Order, Sandbox, checked_functions
+from rlm_sandbox.sandbox import Order, Sandbox, checked_functions, checked_name
 
 RETRY_SECONDS = 0.5
 """After a worker has failed to start, so long until the next one is tried."""
@@ -29,10 +31,11 @@ class SandboxPool:
     '42\\n'
 
     `size` is how many there are at once, ready and in use together. One that was used is closed,
-    never used again, and replaced in the background. The other keywords are those of `Sandbox`;
-    all sandboxes of a pool have them in common, but for the host functions, which each user
-    brings. Threads may share a pool. Raises IsolationUnavailable or StartFailed if the first
-    sandbox cannot be started.
+    never used again, and replaced in the background. `context` is a text that each of them has as
+    `P`, or texts by name: they share it without a copy, however large it is, and it does not count
+    as memory of theirs. The other keywords are those of `Sandbox`; all sandboxes of a pool have
+    them in common, but for the host functions, which each user brings. Threads may share a pool.
+    Raises IsolationUnavailable or StartFailed if the first sandbox cannot be started.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class SandboxPool:
         imports: str | Collection[str] = "safe",
         isolation: str = "auto",
         packages: Sequence[str] = (),
+        context: str | Mapping[str, str] | None = None,
     ) -> None:
         if size < 1:
             raise ValueError(f"a pool holds one sandbox at least, not {size}")
-        self._order = Order.of(limits or Limits(), imports, isolation, packages)
-        self._shelf = Shelf(size, partial(self._order.keeper, {}))
+        texts = None if context is None else Texts(_named(context))
+        self._order = Order.of(limits or Limits(), imports, isolation, packages, texts)
+        self._shelf = Shelf(size, self._order)
         self._shelf.fill_one()
         self._finalizer = weakref.finalize(self, self._shelf.close)
         self._shelf.start()
@@ -107,6 +112,12 @@ class SandboxPool:
         self.close()
 
 
+def _named(context: str | Mapping[str, str]) -> Mapping[str, str]:
+    if isinstance(context, str):
+        return {"P": context}
+    return {checked_name(name): text for name, text in context.items()}
+
+
 class _Waiter:
     """Somebody who waits for a sandbox: he is given one, or an error."""
 
@@ -122,9 +133,9 @@ class _Waiter:
 class Shelf:
     """The sandboxes of a pool, without anything that a user holds: its thread holds it."""
 
-    def __init__(self, size: int, make: Callable[[], Keeper]) -> None:
+    def __init__(self, size: int, order: Order) -> None:
         self._size = size
-        self._make = make
+        self._order = order
         self._changed = threading.Condition()
         self._ready: deque[Keeper] = deque()
         self._waiting: deque[_Waiter] = deque()
@@ -182,7 +193,7 @@ class Shelf:
 
     def fill_one(self) -> None:
         """Make one and put it on the shelf, or give it to who waits. Raises what making raises."""
-        keeper = self._make()
+        keeper = self._order.keeper({})
         keeper.rehearse()
         with self._changed:
             if not self._closed:
@@ -230,3 +241,5 @@ class Shelf:
             self._changed.notify_all()
         for keeper in left:
             keeper.close()
+        if self._order.breed.texts is not None:  # a zygote of its own
+            NURSERY.retire(self._order.breed)

@@ -81,7 +81,15 @@ class Spawn(Struct, frozen=True, tag=True):
         return Prepare(self.limits.tmp_bytes, self.group)
 
 
-ForZygote = Prepare | Spawn
+class Hold(Struct, frozen=True, tag=True):
+    """Hold a text for all workers to come. Carries the descriptor of a file of UTF-8."""
+
+    name: str
+    size: int
+    """In bytes."""
+
+
+ForZygote = Prepare | Spawn | Hold
 
 
 class Settings(Struct, frozen=True):
@@ -110,6 +118,13 @@ class Prepared(Struct, frozen=True, tag=True):
 
     layers: tuple[str, ...]
     landlock_abi: int
+
+
+class Held(Struct, frozen=True, tag=True):
+    """The text is there."""
+
+    bytes: int
+    """What it takes in memory."""
 
 
 # --- init -> controller -----------------------------------------------------------------------
@@ -158,7 +173,7 @@ class Failed(Struct, frozen=True, tag=True):
 
 
 FromInit = Born | Died | Failed | Allowed | Saved | Woken
-FromZygote = Prepared | Failed
+FromZygote = Prepared | Held | Failed
 
 
 # --- controller -> init -----------------------------------------------------------------------

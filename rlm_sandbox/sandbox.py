@@ -12,6 +12,7 @@ from rlm_sandbox.errors import NameNotFound, SessionLost
 from rlm_sandbox.host.keeper import Keeper
 from rlm_sandbox.host.link import Functions, Terms
 from rlm_sandbox.host.setup import Prelude, Text
+from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import NAME_CHARS, Spawn, WorkerLimits
@@ -83,20 +84,25 @@ class Sandbox:
         """A variable of the session. Raises NameNotFound, ValueRefused, SessionLost."""
         with self._keeper.asking() as link:
             try:
-                return link.get(_checked_name(name))
+                return link.get(checked_name(name))
             except KeyError as missing:
                 raise NameNotFound(missing.args[0]) from None
 
     def set(self, name: str, value: object) -> None:
         """Give the session a variable of plain data. Raises ValueRefused, SessionLost."""
-        self._keeper.set(_checked_name(name), value)
+        self._keeper.set(checked_name(name), value)
 
     def load(self, name: str, text: str) -> None:
         """Give the session a text of any size under a protected name, by file descriptor.
 
         A cell that rebinds a protected name gets it back at its end. Raises SessionLost.
         """
-        self._keeper.add(Text(_checked_name(name), text))
+        self._keeper.add(Text(checked_name(name), text))
+
+    def holds(self, name: str, text: str) -> bool:
+        """True if this very text was there from the start, under this name: a pool's context."""
+        texts = self._keeper.breed.texts
+        return texts is not None and texts.get(name) is text
 
     def install(self, source: str, values: Mapping[str, object] | None = None) -> None:
         """Run trusted source once as a module inside and protect the names in its `__all__`.
@@ -206,9 +212,10 @@ class Order:
         imports: str | Collection[str],
         isolation: str,
         packages: Sequence[str],
+        texts: Texts | None = None,
     ) -> Order:
         """Raises ValueError for imports that mean nothing."""
-        breed = Breed(isolation, tuple(packages))
+        breed = Breed(isolation, tuple(packages), texts=texts)
         return cls(limits, breed, _allowed_modules(imports, packages))
 
     def keeper(self, functions: Functions) -> Keeper:
@@ -236,13 +243,14 @@ def _allowed_modules(
 def checked_functions(functions: Mapping[str, Callable[..., object]]) -> Functions:
     """A copy. Raises ValueError for a name that is none, TypeError for what cannot be called."""
     for name, function in functions.items():
-        _checked_name(name)
+        checked_name(name)
         if not callable(function):
             raise TypeError(f"the host function {name!r} is not callable: {function!r}")
     return dict(functions)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name. Raises ValueError if it is none."""
     if not (isinstance(name, str) and name.isidentifier() and len(name) <= NAME_CHARS):
         raise ValueError(f"not a variable name: {name!r}")
     return name

@@ -152,7 +152,9 @@ class Link:
         self._charged: float | None = None  # CPU seconds until the last step's end, unless it rests
         self._patience = Patience()
         self._expect(Ready, WAKE_SECONDS if steps or base else START_SECONDS)
-        self._base = base or MemoryBase(process.resident_bytes())
+        if base is None:
+            base = MemoryBase(max(process.resident_bytes() - worker.held, 0), worker.held)
+        self._base = base
 
     @classmethod
     def start(cls, breed: Breed, spawn: Spawn, terms: Terms) -> Link:

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rlm_sandbox.errors import ControllerExhausted
 from rlm_sandbox.host.link import Link
+from rlm_sandbox.host.texts import file_of
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,9 @@ class Text:
         return isinstance(other, Text | Variable) and other.name == self.name
 
     def apply(self, link: Link) -> None:
-        data = self.text.encode("utf-8", "surrogatepass")
-        descriptor = _in_memory(data)
+        descriptor, size = file_of(self.text)
         try:
-            link.load(self.name, descriptor, len(data))
+            link.load(self.name, descriptor, size)
         finally:
             os.close(descriptor)
 
@@ -63,26 +62,3 @@ class Variable:
 
 
 SetUp = Text | Prelude | Variable
-
-
-def _in_memory(data: bytes) -> int:
-    """A descriptor of a file without a name that holds these bytes. Raises ControllerExhausted."""
-    descriptor = -1
-    try:
-        descriptor = os.memfd_create("rlm-text", os.MFD_CLOEXEC)
-        _write_all(descriptor, data)
-    except BaseException as error:
-        if descriptor >= 0:
-            os.close(descriptor)
-        if isinstance(error, OSError):
-            raise ControllerExhausted(
-                f"the text cannot be handed over ({error.strerror}); nothing has changed"
-            ) from None
-        raise
-    return descriptor
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # one write(2) moves 2 GiB at most
-        rest = rest[os.write(descriptor, rest) :]

@@ -70,6 +70,10 @@ class Worker:
         self._group: Group | None = None
         self._oom_kills = 0
         self._limits = spawn.limits
+        NURSERY.tier(breed)  # raises one's zygote
+        self.held = NURSERY.held(breed)
+        """Bytes of text in its memory that are its zygote's."""
+        spawn = _with_room(spawn, self.held)
         self._control, control = _socket_pair(socket.SOCK_SEQPACKET)
         ours = None
         try:
@@ -286,6 +290,14 @@ class Worker:
             UNDERTAKER.take(Departed(init, group))
         elif group is not None:
             GROUPS.give_back(group)
+
+
+def _with_room(spawn: Spawn, held: int) -> Spawn:
+    """The same, where so many bytes that the worker starts with are not the code's."""
+    if held == 0:
+        return spawn
+    limits = msgspec.structs.replace(spawn.limits, memory=spawn.limits.memory + held)
+    return msgspec.structs.replace(spawn, limits=limits)
 
 
 def _subject(message: FromInit) -> tuple[type, int]:

@@ -23,8 +23,11 @@ from rlm_sandbox.confine.tiers import Tier
 from rlm_sandbox.errors import IsolationUnavailable, PackageUnavailable, StartFailed
 from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.packages import Packages, find
+from rlm_sandbox.host.texts import Texts, file_of
 from rlm_sandbox.protocol import (
     Failed,
+    Held,
+    Hold,
     Prepare,
     Prepared,
     Settings,
@@ -89,6 +92,8 @@ class Zygote:
         self._socket = ours
         self._sending = threading.Lock()
         self._cradle: Cradle | None = None
+        self.held = 0
+        """Bytes of the texts that it holds for its workers."""
         try:
             self.prepared = self._await_prepared()
             self.layers = frozenset(map(Layer, self.prepared.layers))
@@ -111,9 +116,27 @@ class Zygote:
             if message.fault == "package":
                 raise PackageUnavailable(message.reason)
             raise LayerRefused(message.reason)
+        assert isinstance(message, Prepared)
         self._socket.settimeout(None)
         self._process.stderr.close()
         return message
+
+    def hold(self, name: str, text: str) -> None:
+        """Have it hold a text for all its workers. Raises StartFailed, ControllerExhausted."""
+        descriptor, size = file_of(text)
+        try:
+            socket.send_fds(self._socket, [encode(Hold(name, size))], [descriptor])
+            answer = decode_from_zygote(self._socket.recv(MESSAGE_BYTES))
+        except (OSError, msgspec.MsgspecError):
+            raise StartFailed(
+                f"the zygote ended over the text {name!r} of {size:,} bytes"
+            ) from None
+        finally:
+            os.close(descriptor)
+        if isinstance(answer, Failed):
+            raise StartFailed(answer.reason)
+        assert isinstance(answer, Held)
+        self.held += answer.bytes
 
     def spawn(self, spawn: Spawn, control: socket.socket, session: socket.socket) -> None:
         """Have a worker forked that holds these sockets. Raises OSError if the zygote is gone."""
@@ -187,6 +210,8 @@ class Breed:
     isolation: str = "auto"
     packages: tuple[str, ...] = ()
     without: frozenset[Layer] = frozenset()
+    texts: Texts | None = None
+    """What its workers find under these names, protected: they share it without a copy."""
 
 
 class Nursery:
@@ -203,6 +228,12 @@ class Nursery:
             if breed not in self._tiers:
                 self._raise(breed)
             return self._tiers[breed]
+
+    def held(self, breed: Breed) -> int:
+        """Bytes of text that a worker of this breed has in memory from the start."""
+        with self._lock:
+            zygote = self._zygotes.get(breed)
+        return 0 if zygote is None else zygote.held
 
     def layers(self, breed: Breed) -> frozenset[Layer]:
         """The layers that workers of this breed are under."""
@@ -258,6 +289,12 @@ class Nursery:
             except LayerRefused as refused:
                 refusals.append(f"{tier.name}: {refused}")
                 continue
+            try:
+                for name, text in breed.texts.items() if breed.texts is not None else ():
+                    zygote.hold(name, text)
+            except BaseException:
+                zygote.close()
+                raise
             self._zygotes[breed], self._tiers[breed] = zygote, tier
             return zygote
         advice = dict.fromkeys(tiers.remedy(refusal) for refusal in refusals)

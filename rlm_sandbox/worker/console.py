@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
+from collections.abc import Mapping
 from types import CodeType, ModuleType
 
 from rlm_sandbox.protocol import Done, Ending, Output, encode
@@ -87,7 +88,7 @@ class Console:
         exec(compile(source, "<prelude>", "exec"), names)  # noqa: S102 - the controller's own text
         self.protect({name: names[name] for name in names["__all__"]})
 
-    def protect(self, names: dict[str, object]) -> None:
+    def protect(self, names: Mapping[str, object]) -> None:
         """From now on these names have these values at the start of every cell."""
         self.scaffold.update(names)
         self.namespace.update(names)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import random
 import signal
 import socket
@@ -35,6 +33,7 @@ from rlm_sandbox.worker.bridge import Bridge
 from rlm_sandbox.worker.channel import Channel
 from rlm_sandbox.worker.console import Console
 from rlm_sandbox.worker.render import cut, describe_names, error_line
+from rlm_sandbox.worker.texts import HELD, read_text
 
 _NOTHING = values.encode(None)
 
@@ -54,6 +53,7 @@ def serve(spawn: Spawn, sock: socket.socket) -> NoReturn:
         imports=spawn.imports,
         output_chars=limits.output_chars,
     )
+    console.protect(HELD)
     desk = Desk(console, channel, value_bytes=limits.value_bytes)
     channel.listen_for_interrupts()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that a dropped checkpoint leaves no zombie
@@ -116,7 +116,7 @@ class Desk:
                 console.scaffold.pop(name, None)
             case Load(request=number, name=name, size=size):
                 self._channel.send(Attend(number))
-                console.protect({name: _read_text(self._channel.receive_descriptor(), size)})
+                console.protect({name: read_text(self._channel.receive_descriptor(), size)})
             case Rehearse():
                 console.rehearse()
             case Offer(functions=functions):
@@ -130,14 +130,3 @@ class Desk:
 
 class _Missing(Exception):
     """The session holds no variable of that name."""
-
-
-def _read_text(descriptor: int, size: int) -> str:
-    """Decode a file of UTF-8 once, straight from its pages; the descriptor is closed."""
-    try:
-        if size == 0:
-            return ""
-        with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as pages:
-            return str(pages, "utf-8", "surrogatepass")
-    finally:
-        os.close(descriptor)

@@ -23,6 +23,8 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     Died,
     Failed,
+    Held,
+    Hold,
     Prepare,
     Prepared,
     Settings,
@@ -33,6 +35,7 @@ from rlm_sandbox.protocol import (
     encode,
 )
 from rlm_sandbox.worker import init
+from rlm_sandbox.worker.texts import HELD, read_text
 
 PRELOADED = (
     *("ast", "bisect", "collections", "copy", "dataclasses", "datetime", "decimal", "enum"),
@@ -121,6 +124,9 @@ class Zygote:
                     self._spawn(place, data, descriptors)
                 case Spawn():
                     pass  # out of descriptors: the controller sees both hang up
+                case Hold() as hold:
+                    self._requests.send(encode(_hold(hold, descriptors)))
+                    continue
             for descriptor in descriptors:
                 os.close(descriptor)
 
@@ -213,6 +219,16 @@ def _silence_standard_error() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+
+
+def _hold(hold: Hold, descriptors: list[int]) -> Held | Failed:
+    """Decode a text that is for all workers."""
+    try:
+        text = read_text(*descriptors, hold.size)
+    except (OSError, TypeError, MemoryError, ValueError) as error:
+        return Failed(f"the text {hold.name!r} cannot be held: {type(error).__name__}: {error}")
+    HELD[hold.name] = text
+    return Held(sys.getsizeof(text))
 
 
 def _bell() -> int:

@@ -6,12 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from rlm_sandbox import Limits, PoolExhausted, Sandbox, SandboxClosed, SandboxPool, StartFailed
-from rlm_sandbox.errors import SandboxError
-from rlm_sandbox.pool import Shelf
+from rlm_sandbox.host.zygote import NURSERY
+from rlm_sandbox.sandbox import Order
 from tests.census import children, standing
 from tests.rlm_sandbox import program
 
@@ -190,21 +192,90 @@ def test_options_that_cannot_work_are_refused_at_once() -> None:
         pool.checkout({"f": 1})  # ty: ignore[invalid-argument-type]
 
 
-def test_those_who_wait_are_told_when_workers_do_not_start_any_more() -> None:
-    made = threading.Event()
+def test_those_who_wait_are_told_when_workers_do_not_start_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with SandboxPool(1) as pool:
+        box = pool.checkout()
+        monkeypatch.setattr(Order, "keeper", _fails)
+        threading.Timer(0.05, box.close).start()
+        with pytest.raises(StartFailed, match="no worker came up"):
+            pool.checkout(timeout=PATIENCE)
 
-    def fail() -> object:
-        made.wait(PATIENCE)
-        raise StartFailed("no worker came up")
 
-    shelf = Shelf(1, fail)  # ty: ignore[invalid-argument-type]
-    shelf.start()
-    threading.Timer(0.05, made.set).start()
-    with pytest.raises(SandboxError, match="no worker came up"):
-        shelf.take(PATIENCE)
-    shelf.close()
+def _fails(_order: Order, _functions: object) -> NoReturn:
+    raise StartFailed("no worker came up")
 
 
 def test_who_holds_one_gets_another_without_waiting() -> None:
     with SandboxPool(1) as pool, pool.checkout(), pool.beside({"who": lambda: "me"}) as other:
         assert printed(other, "who()") == "'me'\n"
+
+
+TEXT = "a line of the context\n" * 1_000_000
+
+
+def shared_and_own(pid: int) -> tuple[int, int]:
+    """Bytes of a process that others map as well, and those that it has alone."""
+    rows = [
+        line.split()
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        if line.endswith("kB")
+    ]
+    sizes = {row[0]: int(row[1]) * 1024 for row in rows}
+    return (
+        sizes["Shared_Clean:"] + sizes["Shared_Dirty:"],
+        sizes["Private_Clean:"] + sizes["Private_Dirty:"],
+    )
+
+
+def test_all_share_the_context_without_a_copy() -> None:
+    with SandboxPool(2, context=TEXT, limits=Limits(memory="64MiB")) as pool:
+        until(lambda: pool.ready == 2)
+        for _ in range(3):
+            with pool.checkout() as box:
+                assert printed(box, "len(P), P.count('context')") == f"({len(TEXT)}, 1000000)\n"
+                link = box._keeper._link
+                assert link is not None
+                shared, own = shared_and_own(link.process.pid)
+                assert shared > len(TEXT) > own
+                assert box.exec("x = 'x' * 10**7").error is None  # it is not of its memory
+                assert box.exec("y = bytearray(200 * 2**20)").error is not None
+
+
+def test_the_context_is_protected_and_there_again_after_a_crash() -> None:
+    with SandboxPool(
+        1, context={"P": "text", "Q": "\ud800 more", "R": " more"}, imports="all"
+    ) as pool:
+        with pool.checkout() as box:
+            box.exec("P = 1")
+            assert printed(box, "P, Q") == "('text', '\\ud800 more')\n"
+            box.exec("import os; os._exit(1)")
+            assert printed(box, "P") == "'text'\n"
+            assert not box.holds("R", str(bytearray(b" more"), "ascii"))  # equal, and another one
+        with pool.checkout() as box:
+            box.exec("import os; os._exit(1)")  # before anything was saved: a new worker
+            assert printed(box, "P") == "'text'\n"
+
+
+def test_contexts_of_two_pools_do_not_meet() -> None:
+    with (
+        SandboxPool(1, context="one") as first,
+        SandboxPool(1, context={"Q": "two"}) as second,
+        first.checkout() as one,
+        second.checkout() as two,
+    ):
+        assert printed(one, "P, 'Q' in globals()") == "('one', False)\n"
+        assert printed(two, "'P' in globals(), Q") == "(False, 'two')\n"
+
+
+def test_the_zygote_of_a_context_ends_with_its_pool() -> None:
+    before = set(NURSERY.pids())
+    with SandboxPool(1, context="text"):
+        assert len(set(NURSERY.pids()) - before) == 1
+    assert set(NURSERY.pids()) == before
+
+
+def test_a_context_needs_a_name_that_code_can_use() -> None:
+    with pytest.raises(ValueError, match="not a variable name"):
+        SandboxPool(1, context={"two words": "text"})

@@ -101,6 +101,7 @@ class FakeWorker(Worker):
         self.first: FakeProcess = FakeProcess()
         self.allowed_memory: list[int] = []
         self.allowed_cpu: list[int] = []
+        self.held = 0
         self.first.say(Ready())
 
     def allow_memory(self, process: SessionProcess, memory: int) -> None:
