@@ -11,6 +11,7 @@ from scripts.benches.samples import Series
 LONG_RUN = 500
 LONG_NOTE = "long run"
 EARLY = "step 5"
+ALONE = "ours, without a pool"
 CONCURRENT = 100
 SUBCALLS = {
     "batch": ("`llm_batch`", 0.060, ("pyrlm", "monty", "rlms")),
@@ -19,9 +20,13 @@ SUBCALLS = {
 
 
 def _episodes(arena: Arena) -> Taken:
-    ours = partial(arena.contender("runs").ask, "episodes", count=3)
-    peers = arena.of_peers("episodes", "pyrlm", "rlms", "dspy", count=3)
-    return Taken(arena.take({OURS: ours, **peers}, 15))
+    runs = arena.contender("runs")
+    ours = {
+        OURS: partial(runs.ask, "episodes", count=3),
+        ALONE: partial(runs.ask, "episodes_alone", count=3),
+    }
+    peers = arena.of_peers("episodes", "pyrlm", "rlms", count=3)
+    return Taken(arena.take(ours | peers, 15))
 
 
 def _subcalls(arena: Arena, way: str) -> Taken:
