@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from rlm_core.serve.connection import end, read_body, while_connected
-from rlm_core.serve.problem import WrongMediaType
+from rlm_core.serve.problem import NoAnswer, TookTooLong, WrongMediaType
 from rlm_core.serve.progress import Progress
-from rlm_core.serve.reply import DONE, Envelope, comment, event
+from rlm_core.serve.reply import DONE, Envelope, comment, event, usage_of
 from rlm_core.serve.request import read_request
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ async def _streamed(exchange: Exchange, request: ApiRequest, client: Client) -> 
 
 async def _answer_of(exchange: Exchange, work: Work) -> Answer:
     exchange.profile_name, exchange.way = work.profile_name, work.way
-    return await work.job.answer()
+    try:
+        return await work.job.answer()
+    except (NoAnswer, TookTooLong) as problem:
+        problem.usage = usage_of(work.job.spent())
+        raise
 
 
 @asynccontextmanager

@@ -42,14 +42,13 @@ class Problem(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after: float | None = None,
-        usage: dict[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message[:MESSAGE_CHARS]
         self.param = None if param is None else param[:PARAM_CHARS]
         self.code = code or self.default_code
         self.retry_after = retry_after
-        self.usage = usage
+        self.usage: dict[str, object] | None = None
         """What was used in vain, where something was."""
 
     def body(self) -> dict[str, object]:

@@ -77,6 +77,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What the code of one request may hold, as in "512MiB"."""
     step_seconds: Positive | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_cost is not None and not self.prices:
+            raise ValueError("max_cost needs prices: without them everything is free")
+
     def policy(self) -> Policy:
         """What one request may use, where it asks for no less."""
         return Policy(
@@ -86,8 +90,17 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             max_total_tokens=self.max_total_tokens,
             max_seconds=self.max_seconds,
             max_cost=self.max_cost,
-            prices={name: Price(p.prompt, p.completion) for name, p in self.prices.items()},
+            prices=self._prices(),
         )
+
+    def _prices(self) -> dict[str, Price]:
+        """A model that calls itself otherwise than it is called here costs as the dearest."""
+        prices = {name: Price(each.prompt, each.completion) for name, each in self.prices.items()}
+        if not prices:
+            return {}
+        prompt = max(each.prompt for each in prices.values())
+        completion = max(each.completion for each in prices.values())
+        return {"*": Price(prompt, completion), **prices}
 
     def policy_for(self, settings: ChatSettings) -> Policy:
         """The same with the limits of a request, which may be lower and are never higher."""

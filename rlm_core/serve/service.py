@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -11,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from rlm_core.chat_request import Asked, Straight
+from rlm_core.errors import ConfigError
 from rlm_core.policy import Charge
 from rlm_core.serve.account import Account
 from rlm_core.serve.lane import Lane
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from rlm_core.serve.settings import Settings
 
 Job = StraightJob | RecursiveJob
+logger = logging.getLogger(__name__)
 END_SECONDS = 20.0
 """A run that was stopped ends its calls and its sandbox; where it does not, it is left."""
 
@@ -52,7 +55,8 @@ class Service:
     """One server's profiles, keys, lanes and running jobs. Everything happens in one event loop."""
 
     def __init__(self, settings: Settings, profiles: Profiles, keys: Keys) -> None:
-        """Raises ConfigError for a profile whose models cannot be had."""
+        """Raises ConfigError for a profile whose models cannot be had, or limits without prices."""
+        _require_prices(profiles, keys)
         self.settings = settings
         self.profiles = profiles
         self.keys = keys
@@ -197,6 +201,17 @@ class Service:
             raise Forbidden("this server goes by another name: see --allow-host")
 
 
+def _require_prices(profiles: Profiles, keys: Keys) -> None:
+    """A limit on money that is never counted would be none."""
+    free = [name for name, each in profiles.by_name.items() if not each.prices]
+    limited = [each.name for each in keys.by_digest.values() if each.allowance.cost is not None]
+    if free and limited:
+        raise ConfigError(
+            f"the key {limited[0]!r} has a limit on cost, and the profile {free[0]!r} no prices: "
+            'give it some, as in prices."*" = { prompt = 0.25, completion = 2.0 }'
+        )
+
+
 def _has_port(host: str) -> bool:
     """`[::1]:80` and `name:80` have one, `[::1]` has none."""
     return ":" in host and not host.endswith("]")
@@ -208,6 +223,9 @@ def _wait_for(jobs: list[Job]) -> None:
     for job in jobs:
         match job:
             case RecursiveJob():
-                job.wait(max(0.0, deadline - time.monotonic()))
+                try:
+                    job.wait(max(0.0, deadline - time.monotonic()))
+                except TimeoutError:
+                    logger.warning("a run did not end when it was stopped; it is left to itself")
             case StraightJob():
                 pass

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TRIES = 3
 """Replies of the model until one has the form that was asked for."""
+_ROLES = {"developer": "system", "tool": "user"}
 _FORM = "Reply with {shown}\nReply with the JSON alone: no other words, no code fence."
 
 
@@ -36,7 +37,7 @@ class StraightJob:
     def __init__(self, plan: Plan, straight: Straight, threads: Executor) -> None:
         self._plan = plan
         self._threads = threads
-        self._messages = [dict(each) for each in straight.messages]
+        self._messages = _as_any_model_takes_them(straight)
         self._ledger = plan.policy.open()
         self._model = model_name(plan.upstream.root)
 
@@ -120,6 +121,18 @@ class StraightJob:
     def when_done(self, tell: Callable[[], object]) -> None:
         """It has ended when its answer is there, or its task was cancelled."""
         tell()
+
+
+def _as_any_model_takes_them(straight: Straight) -> list[dict[str, str]]:
+    """Without roles that some servers do not know, and without messages that say nothing.
+
+    What tools said is left over from another server: nobody can call one here.
+    """
+    return [
+        {"role": _ROLES.get(each["role"], each["role"]), "content": each["content"]}
+        for each in straight.messages
+        if each["content"]
+    ]
 
 
 class _Call:

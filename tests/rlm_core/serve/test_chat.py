@@ -113,6 +113,7 @@ def test_an_answer_that_never_has_the_form_is_an_error_and_not_an_answer() -> No
         said = serving.post(asked(response_format=FORM))
     assert said.status_code == 422
     assert said.json()["error"]["code"] == "no_answer"
+    assert said.json()["usage"]["rlm"]["steps"] == 3  # they were paid for
     assert len(model.requests) == 3
 
 

@@ -40,4 +40,6 @@ def test_what_a_client_sent_is_not_said_back_at_any_length() -> None:
 
 
 def test_what_was_used_in_vain_is_told() -> None:
-    assert Problem("no", usage={"total_tokens": 5}).body()["usage"] == {"total_tokens": 5}
+    problem = Problem("no")
+    problem.usage = {"total_tokens": 5}
+    assert problem.body()["usage"] == {"total_tokens": 5}

@@ -7,7 +7,7 @@ import pytest
 from rlm_core.chat_request import ChatSettings
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Price
-from rlm_core.serve.profile import Profile, Profiles
+from rlm_core.serve.profile import PriceOf, Profile, Profiles
 
 FILE = """
 default = "deep"
@@ -43,11 +43,20 @@ def test_profiles_are_read_the_default_one_first(tmp_path: Path) -> None:
 
 
 def test_a_request_lowers_limits_and_never_raises_them() -> None:
-    profile = Profile(model="m", max_steps=10, max_seconds=None, max_cost=1.0)
+    prices = {"m": PriceOf(1.0, 1.0)}
+    profile = Profile(model="m", max_steps=10, max_cost=1.0, prices=prices)
     low = profile.policy_for(ChatSettings(max_steps=3, max_seconds=5.0))
     assert (low.max_steps, low.max_seconds, low.max_cost) == (3, 5.0, 1.0)
     high = profile.policy_for(ChatSettings(max_steps=300, max_cost=50.0))
     assert (high.max_steps, high.max_cost) == (10, 1.0)
+
+
+def test_a_model_that_calls_itself_otherwise_is_not_free() -> None:
+    prices = {"small": PriceOf(1.0, 3.0), "large": PriceOf(2.0, 2.0)}
+    policy = Profile(model="large", sub_model="small", prices=prices).policy()
+    assert policy.price_of("small") == Price(1.0, 3.0)
+    assert policy.price_of("large-2026-05-01") == Price(2.0, 3.0)
+    assert Profile(model="m").policy().price_of("m") == Price(0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +67,7 @@ def test_a_request_lowers_limits_and_never_raises_them() -> None:
         ("[profiles.a]\nmodel = 'm'\nmax_steps = 0", "max_steps"),
         ("default = 'b'\n[profiles.a]\nmodel = 'm'", "'b' is none of the profiles: a"),
         ("[profiles.a]\nmodel = 'm'\naliases = ['a']", "a: a name that two profiles have"),
+        ("[profiles.a]\nmodel = 'm'\nmax_cost = 1.0", "max_cost needs prices"),
         ("profiles = {}", "profiles"),
         ("[profiles.a", "serve.toml"),
     ],

@@ -64,6 +64,11 @@ def test_a_profile_whose_models_cannot_be_had_is_refused_at_the_start() -> None:
         Service(Settings(), profiles, Keys({}))
 
 
+def test_a_limit_on_money_that_nobody_counts_is_refused_at_the_start() -> None:
+    with pytest.raises(ConfigError, match="'alice' has a limit on cost, and the profile 'a' no"):
+        Service(Settings(), Profiles({"a": Profile(model="m")}), keys(cost=5.0))
+
+
 def test_requests_wait_for_their_turn_and_one_too_many_is_told_to_come_later() -> None:
     answering = threading.Event()
 

@@ -26,7 +26,8 @@ FORM = {"type": "json_schema", "json_schema": {"schema": SCHEMA}}
 
 def plan_for(model: Any, profile: Profile | None = None, **more: Any) -> Plan:
     messages = [{"role": "user", "content": "hi"}]
-    request = read_request(json.dumps({"model": "m", "messages": messages, **more}).encode())
+    body = {"model": "m", "messages": messages, **more}
+    request = read_request(json.dumps(body).encode())
     return Plan.of(
         request, "fast", profile or Profile(model="m"), Upstream(model, None), seconds=60.0
     )
@@ -51,6 +52,22 @@ def test_the_reply_is_the_answer_and_is_paid_for() -> None:
     assert (answer.text, answer.finish_reason, answer.way) == ("there", "stop", "straight")
     assert job.spent() == answer.spent
     assert (answer.spent.root, answer.spent.cost) == (Usage(3, 2, 5), 7.0)
+
+
+def test_messages_are_said_in_a_way_that_any_model_takes() -> None:
+    said = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "42", "tool_call_id": "1"},
+        {"role": "user", "content": [{"type": "text", "text": "So?"}]},
+    ]
+    model = FakeAdapter(script=["42"])
+    done(plan_for(model, messages=said))
+    assert model.call_log[0] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "42"},
+        {"role": "user", "content": "So?"},
+    ]
 
 
 def test_a_reply_that_was_cut_is_told_to_be() -> None:
