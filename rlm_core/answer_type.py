@@ -59,6 +59,8 @@ class AnswerType:
             _SchemaType(kind) if isinstance(kind, Mapping) else _PythonType(kind)
         )
         self.shown = self._form.shown
+        self.schema: Mapping[str, object] | None = kind if isinstance(kind, Mapping) else None
+        """The JSON schema, where the type was given as one."""
 
     def task(self) -> str:
         """What the model is told, at the end of its system prompt."""

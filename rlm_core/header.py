@@ -22,6 +22,7 @@ from rlm_sandbox import Limits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from rlm_core.answer_type import AnswerType
     from rlm_core.context import Context
     from rlm_core.models import Models
 
@@ -37,9 +38,9 @@ def header_of(
     context: Context,
     rules: EpisodeRules,
     seed: int,
-    output: str | None,
+    output: AnswerType | None,
 ) -> dict[str, object]:
-    """What is about to be run. `output` is the type of the answer in short form."""
+    """What is about to be run."""
     limits = config.sandbox.limits or Limits()
     imports = config.sandbox.imports
     return {
@@ -66,7 +67,8 @@ def header_of(
             "recursive": _digest(config.subcalls.recursive_system_prompt),
         },
         "tools": [tool.name for tool in config.tools],
-        "output": output,
+        "output": None if output is None else output.shown,
+        "output_schema": None if output is None else output.schema,
         "seed": seed,
         "content_redacted": config.trace.redact_content,
     }

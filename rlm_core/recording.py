@@ -109,6 +109,15 @@ class Recording:
             names.update(map(str, given) if isinstance(given, list) else ())
         return names
 
+    def output_schema(self) -> dict[str, object] | None:
+        """The JSON schema that the answer had to fit, if it was asked for by one."""
+        schema = self.header.get("output_schema")
+        return (
+            {str(name): value for name, value in schema.items()}
+            if isinstance(schema, dict)
+            else None
+        )
+
     def require_replayable(self) -> None:
         """Raises TraceError where what was said has been left out of the trace."""
         if self.header.get("content_redacted"):

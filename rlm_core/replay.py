@@ -76,8 +76,9 @@ def replay(
 ) -> Replay:
     """Run it again without a model: seconds, tools and models are those of the recording.
 
-    A run with a typed answer needs the same `output`. Raises TraceError where the trace cannot be
-    replayed, or is about another text; SandboxError where code cannot be run.
+    A run with a typed answer needs the same `output`, unless that was a JSON schema, which is in
+    the trace. Raises TraceError where the trace cannot be replayed, or is about another text;
+    SandboxError where code cannot be run.
     """
     recording = Recording.read(path)
     recording.require_replayable()
@@ -179,6 +180,7 @@ def _output(recording: Recording, output: object) -> AnswerType | None:
     shown = recording.header.get("output")
     if shown is None:
         return None
+    output = recording.output_schema() if output is None else output
     if output is None:
         raise TraceError(f"the answer had the type {shown}: give the same output= to replay it")
     return AnswerType(output)

@@ -180,7 +180,7 @@ def _head(
         context=question.context,
         rules=rules,
         seed=tree.seed,
-        output=None if question.output is None else question.output.shown,
+        output=question.output,
     )
 
 
@@ -215,6 +215,12 @@ def _require_same(recording: Recording, question: Question) -> None:
     """Raises TraceError where the trace is about something else."""
     if recording.header.get("query") != question.query:
         raise TraceError("the trace is of another question: its run cannot be continued with this")
+    shown = None if question.output is None else question.output.shown
+    if recording.header.get("output") != shown:
+        raise TraceError(
+            f"the answer was to have the type {recording.header.get('output') or 'str'}: give the "
+            "same output= to continue its run"
+        )
     require_same_context(recording, question.context)
 
 

@@ -97,6 +97,7 @@ class AskArguments:
     quiet: bool
     resume: str | None = None
     redact_content: bool = False
+    output_schema: str | None = None
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,14 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--json",
         action="store_true",
-        help="print one JSON object: version, answer, status, usage, steps, isolation, trace",
+        help="print one JSON object: version, answer, value, status, usage, isolation, trace, ...",
+    )
+    output.add_argument(
+        "--output-schema",
+        metavar="FILE",
+        help="the answer must fit the JSON schema in FILE, and is printed as JSON; the model is "
+        "told what does not fit. What it uses beyond JSON Schema 2020-12's plain keywords "
+        "('pattern', for example) is refused with the place",
     )
     output.add_argument(
         "--trace", metavar="FILE", help="write each step to FILE as it happens, one JSON a line"

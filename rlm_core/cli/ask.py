@@ -6,16 +6,17 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rlm_core.adapters.errors import ModelError
 from rlm_core.cli.exits import Exit
 from rlm_core.cli.log import configure_logging
 from rlm_core.cli.progress import Progress
 from rlm_core.cli.report import report
+from rlm_core.cli.schema import read_schema
 from rlm_core.cli.settings import OfflineModel, ServedModel, Settings, UsageError
 from rlm_core.cli.texts import read_texts, read_texts_of
-from rlm_core.errors import ContextError, TraceError
+from rlm_core.errors import ConfigError, ContextError, TraceError
 from rlm_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def ask(arguments: AskArguments, environment: Mapping[str, str], output: Output)
             models = _models(settings.model, resources)
             task = _task(arguments, settings, output)
             result = _run(task, arguments, settings, models, output, resources)
-    except UsageError as error:
+    except (UsageError, ConfigError) as error:
         return _fail(output, Exit.USAGE, error)
     except (ContextError, TraceError) as error:
         return _fail(output, Exit.INPUT, error)
@@ -57,7 +58,8 @@ def ask(arguments: AskArguments, environment: Mapping[str, str], output: Output)
         from rlm_core.cli.trajectory import trajectory
 
         output.block(trajectory(result.trace))
-    return report(result, arguments, settings, output)
+    typed = task.output is not None
+    return report(result, arguments, settings, output, typed=typed)
 
 
 def _fail(output: Output, code: Exit, error: Exception) -> int:
@@ -110,6 +112,8 @@ class _Task:
     question: str
     context: Context
     policy: Policy
+    output: dict[str, object] | None = None
+    """The JSON schema that the answer must fit."""
     resume: Path | None = None
 
 
@@ -117,9 +121,10 @@ def _task(arguments: AskArguments, settings: Settings, output: Output) -> _Task:
     """The task of the flags, or of the trace that is continued. Raises what reading raises."""
     from rlm_core.policy import Policy
 
+    schema = None if arguments.output_schema is None else read_schema(arguments.output_schema)
     if arguments.resume is None:
         context = read_texts(arguments.paths, output)
-        return _Task(arguments.question, context, _limited(Policy(), arguments))
+        return _Task(arguments.question, context, _limited(Policy(), arguments), schema)
     from rlm_core.header import config_of
     from rlm_core.recording import Recording
 
@@ -127,7 +132,9 @@ def _task(arguments: AskArguments, settings: Settings, output: Output) -> _Task:
     _require_a_model(recording, settings.model)
     context = read_texts_of(recording, arguments.paths, output)
     policy = _limited(config_of(recording.header).policy, arguments)
-    return _Task(str(recording.header.get("query")), context, policy, Path(arguments.resume))
+    query = str(recording.header.get("query"))
+    output_schema = recording.output_schema() if schema is None else schema
+    return _Task(query, context, policy, output_schema, Path(arguments.resume))
 
 
 def _require_a_model(recording: Recording, model: OfflineModel | ServedModel) -> None:
@@ -148,7 +155,7 @@ def _run(
     models: tuple[ModelAdapter, ModelAdapter | None],
     output: Output,
     resources: ExitStack,
-) -> RunResult[str]:
+) -> RunResult[Any]:
     from rlm_core.rlm import RLM
 
     root, sub = models
@@ -165,7 +172,7 @@ def _run(
         cache_dir=cache_directory(resources),
     )
     try:
-        return rlm.run_result(task.question, task.context, resume=task.resume)
+        return rlm.run_result(task.question, task.context, output=task.output, resume=task.resume)
     finally:
         output.end_status()
 

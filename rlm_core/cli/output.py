@@ -67,8 +67,8 @@ class Output:
         self._stdout.write(visible(text).rstrip("\n") + "\n")
         self._stdout.flush()
 
-    def json(self, value: Mapping[str, object]) -> None:
-        """One JSON object on standard output; it escapes whatever is not plain ASCII."""
+    def json(self, value: object) -> None:
+        """JSON on a line of standard output; it escapes whatever is not plain ASCII."""
         self.end_status()
         self._stdout.write(json.dumps(value, ensure_ascii=True) + "\n")
         self._stdout.flush()

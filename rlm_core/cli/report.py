@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rlm_core.cli.exits import Exit
 from rlm_core.cli.settings import OfflineModel, ServedModel
@@ -25,9 +25,17 @@ _MORE = {
 
 
 def report(
-    result: RunResult[str], arguments: AskArguments, settings: Settings, output: Output
+    result: RunResult[Any],
+    arguments: AskArguments,
+    settings: Settings,
+    output: Output,
+    *,
+    typed: bool = False,
 ) -> int:
-    """Print the answer or the JSON object, and what there is to say about it."""
+    """Print the answer or the JSON object, and what there is to say about it.
+
+    An answer of a type (`typed`) is JSON as well.
+    """
     match settings.model:
         case OfflineModel(chosen):
             hint = "" if chosen else "; for a language model use --model and --base-url"
@@ -44,14 +52,17 @@ def report(
     if arguments.json:
         output.json(_as_json(result, arguments, settings))
     elif result.status is not RunStatus.NO_ANSWER:
-        output.answer(result.answer)
+        if typed:
+            output.json(result.value)
+        else:
+            output.answer(result.answer)
     if result.status is RunStatus.ANSWERED:
         return Exit.ANSWERED
     output.error(_why_not(result))
     return Exit.LIMIT
 
 
-def _summary(result: RunResult[str]) -> str:
+def _summary(result: RunResult[Any]) -> str:
     usage = result.usage
     return (
         f"{usage.steps} steps, {usage.subcalls} subcalls, {usage.total_tokens:,} tokens, "
@@ -59,7 +70,7 @@ def _summary(result: RunResult[str]) -> str:
     )
 
 
-def _why_not(result: RunResult[str]) -> str:
+def _why_not(result: RunResult[Any]) -> str:
     more = _MORE.get(result.ending, "ask in other words, or use a stronger model")
     left = (
         "there is no answer"
@@ -70,13 +81,14 @@ def _why_not(result: RunResult[str]) -> str:
 
 
 def _as_json(
-    result: RunResult[str], arguments: AskArguments, settings: Settings
+    result: RunResult[Any], arguments: AskArguments, settings: Settings
 ) -> dict[str, object]:
     served = settings.model if isinstance(settings.model, ServedModel) else None
     return {
         "version": JSON_VERSION,
         "question": arguments.question,
         "answer": None if result.status is RunStatus.NO_ANSWER else result.answer,
+        "value": result.value,
         "status": result.status.value,
         "ending": result.ending.value,
         "model": served.name if served else "offline",

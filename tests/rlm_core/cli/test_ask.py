@@ -76,6 +76,58 @@ def test_json_is_one_object_with_the_trace(home: Path) -> None:
     assert value["usage"]["subcalls"] >= 1
 
 
+SCHEMA = {
+    "type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"],
+}  # fmt: skip
+
+
+def test_an_answer_fits_its_schema_and_is_printed_as_json(home: Path) -> None:
+    (home / "schema.json").write_text(json.dumps(SCHEMA))
+    replies = ("FINAL: three", "n = {'count': 3}\nFINAL_VAR: n")
+    with ChatServer(*map(chat, replies)) as server:
+        done = asked_server(home, server, "--output-schema", "schema.json", "--trace", "t")
+        assert (done.stdout, done.stderr, done.returncode) == ('{"count": 3}\n', "", Exit.ANSWERED)
+        assert "not of the type" in server.requests[1].payload["messages"][-1]["content"]
+    again = rlm(home, "trace", "replay", "t")
+    assert again.returncode == 0, again.stderr
+    (home / "t").write_text("".join((home / "t").read_text().splitlines(keepends=True)[:-1]))
+    with ChatServer() as server:
+        resumed = rlm(
+            home, "ask", "--model", "m", "--base-url", server.base_url, "--resume", "t",
+            LLM_API_KEY=KEY,
+        )  # fmt: skip
+        assert (resumed.stdout, server.requests) == ('{"count": 3}\n', [])
+
+
+def test_an_answer_that_does_not_fit_in_the_end_is_none(home: Path) -> None:
+    (home / "schema.json").write_text(json.dumps(SCHEMA))
+    with ChatServer(chat("FINAL: three"), chat("still three")) as server:
+        done = asked_server(
+            home, server, "--output-schema", "schema.json", "--max-steps", "1", "--json"
+        )
+    value = json.loads(done.stdout)
+    assert (value["answer"], value["value"], done.returncode) == (None, None, Exit.LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ("no json", "no JSON"),
+        ("[1]", "a schema is an object"),
+        ('{"type": "string", "pattern": "(a+)+"}', "$.pattern"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_schema_that_will_not_do_is_a_matter_of_usage(
+    home: Path, schema: str | None, told: str
+) -> None:
+    if schema is not None:
+        (home / "schema.json").write_text(schema)
+    done = rlm(home, "ask", "--output-schema", "schema.json", QUESTION, "vault.txt")
+    assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+    assert told in done.stderr
+
+
 def test_the_trace_is_written_line_by_line(home: Path) -> None:
     rlm(home, "ask", "--trace", "trace.jsonl", QUESTION, "vault.txt")
     lines = (home / "trace.jsonl").read_text().splitlines()
@@ -252,7 +304,7 @@ def test_a_host_that_cannot_isolate_is_6(
     def refuse(**_options: object) -> None:
         raise IsolationUnavailable("namespaces are forbidden here: ask for isolation='none'")
 
-    monkeypatch.setattr("rlm_core.episodes.Sandbox", refuse)
+    monkeypatch.setattr("rlm_sandbox.Sandbox", refuse)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     monkeypatch.delenv("LLM_MODEL", raising=False)
     assert main(["ask", QUESTION, str(home / "vault.txt")]) == Exit.ISOLATION
@@ -267,7 +319,7 @@ def test_a_mistake_of_ours_is_1_and_asks_for_a_report(
     def fail(**_options: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("rlm_core.episodes.Sandbox", fail)
+    monkeypatch.setattr("rlm_sandbox.Sandbox", fail)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     monkeypatch.delenv("LLM_MODEL", raising=False)
     assert main(["ask", QUESTION, str(home / "vault.txt")]) == Exit.INTERNAL
