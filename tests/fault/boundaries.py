@@ -24,7 +24,7 @@ class Boundaries:
     def __init__(self, strike_at: int, fault: Callable[[Boundaries], None], *, after: bool) -> None:
         self.crossed = 0
         self.result: object = None
-        """What the operation gave: a fault after it may change that."""
+        """What the operation gave: a fault after it may change that; before it there is none."""
         self.sessions: list[psutil.Process] = []
         self.inits: list[psutil.Process] = []
         self._strike_at = strike_at
@@ -37,6 +37,7 @@ class Boundaries:
 
     def cross(self, operation: Callable[..., Any], *arguments: object) -> Any:
         self.crossed += 1
+        self.result = None  # the one before is in other hands
         here = self.crossed == self._strike_at
         if here and not self._after:
             self._fault(self)

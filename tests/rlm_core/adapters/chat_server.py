@@ -161,8 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
             case Flood():
                 self._flood()
             case Stream():
-                with suppress(OSError):  # the client may go as soon as it knows enough
+                try:
                     self._stream(behaviour)
+                except OSError:  # the client may go as soon as it knows enough
+                    self.chat_server.client_gone.set()
             case _:
                 assert_never(behaviour)
 

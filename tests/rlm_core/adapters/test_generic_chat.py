@@ -168,7 +168,7 @@ def test_a_submitted_call_is_cancelled_with_its_connection() -> None:
         while not server.requests:
             threading.Event().wait(0.01)
         assert future.cancel()
-        assert server.client_gone.wait(10)
+        assert server.client_gone.wait(60)
 
 
 def test_httpx_is_imported_by_the_first_call_and_not_before() -> None:

@@ -272,7 +272,7 @@ def test_a_reply_without_end_is_cut_at_the_cap() -> None:
             pytest.raises(BadReply, match="larger than 10000 bytes"),
         ):
             post(transport)
-        assert server.client_gone.wait(10)
+        assert server.client_gone.wait(60)
 
 
 def test_a_lie_about_the_encoding_is_a_bad_reply() -> None:
@@ -332,7 +332,7 @@ def test_cancelling_a_call_closes_its_connection() -> None:
         while not server.requests:
             threading.Event().wait(0.01)
         assert future.cancel()
-        assert server.client_gone.wait(10)
+        assert server.client_gone.wait(60)
 
 
 def test_closing_ends_calls_in_flight() -> None:
@@ -342,7 +342,7 @@ def test_closing_ends_calls_in_flight() -> None:
             threading.Event().wait(0.01)
         transport.close()
         assert future.cancelled()
-        assert server.client_gone.wait(10)
+        assert server.client_gone.wait(60)
 
 
 def test_a_closed_transport_refuses_calls() -> None:
