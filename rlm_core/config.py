@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypedDict
 
 from rlm_core import prompts
 from rlm_core.errors import ConfigError
+from rlm_core.foreign_options import in_our_words
 from rlm_core.policy import Policy
 from rlm_core.rules import AutoFinalize, Compaction, EpisodeRules
 
@@ -60,11 +62,15 @@ class Options(TypedDict, total=False):
     parallel_subcalls: bool
     max_concurrent_subcalls: int
     subcall_max_tokens: int
+    max_output_tokens: int
+    subcall_max_output_tokens: int
+    repl_exec_timeout: float | None
+    recursion_impl: str
     repl_backend: str
     conversation_history: bool
     max_history_tokens: int
     min_steps: int
-    loop_collapse_limit: int
+    loop_collapse_limit: int | None
     event_listener: RLMEventListener | None
     retriever: object
     doc_tools: object
@@ -72,7 +78,7 @@ class Options(TypedDict, total=False):
     repl_extensions: Callable[..., Mapping[str, object] | None] | None
     functions: Mapping[str, Callable[..., object]]
     tools: Mapping[str, Callable[..., object]] | Iterable[Callable[..., object] | Tool]
-    compaction: str | None
+    compaction: str | bool | None
     model_window: int
     compaction_share: float
     seed: int | None
@@ -177,7 +183,7 @@ class Config:
 
 def configure(options: Options) -> Config:
     """The options, grouped and checked. Raises ConfigError, or TypeError for an unknown name."""
-    _refuse_foreign(options)
+    options = in_our_words(options, Options.__annotations__)
     policy = options.get("policy") or Policy()
     tools = _tools(options)
     _require_free_names(tools, options.get("functions", {}))
@@ -238,7 +244,7 @@ def _rules(options: Options, policy: Policy, tools: Sequence[Tool]) -> EpisodeRu
         repl_error_limit=options.get("repl_error_limit"),
         subcall_guard_steps=options.get("subcall_guard_steps"),
         fallback_guard_steps=options.get("fallback_guard_steps"),
-        collapse_limit=options.get("loop_collapse_limit", 5),
+        collapse_limit=options.get("loop_collapse_limit", 5) or sys.maxsize,
         compaction=_compaction(options),
     )
 
@@ -317,27 +323,3 @@ def _require_free_names(tools: Sequence[Tool], functions: Mapping[str, object]) 
             f"{', '.join(taken)} is the name of something else in the session: give the tool "
             "another one, as tools={'other_name': function}"
         )
-
-
-def _refuse_foreign(options: Options) -> None:
-    unknown = sorted(set(options) - set(Options.__annotations__))
-    if unknown:
-        raise TypeError(f"RLM has no option {', '.join(map(repr, unknown))}")
-    if options.get("retriever") is not None:
-        raise ConfigError(
-            "retriever is not supported: give the code your search functions as "
-            "tools={'search': my_search}: they are described to the model"
-        )
-    if options.get("doc_tools") is not None:
-        raise ConfigError(
-            "doc_tools is not supported: convert documents to text first "
-            "(Context.from_documents), or give the code tools={'read_pdf': my_reader}"
-        )
-    backend = options.get("repl_backend", "python")
-    if backend == "monty":
-        raise ConfigError(
-            "repl_backend='monty' is not supported: repl_backend='python' runs full CPython in a "
-            "process of its own"
-        )
-    if backend != "python":
-        raise ConfigError(f"repl_backend must be 'python', not {backend!r}")
