@@ -79,14 +79,6 @@ class Box(Protocol):
         ...
 
 
-class OpenBox(Protocol):
-    """Starts a sandbox with these host functions."""
-
-    def __call__(self, functions: Mapping[str, Callable[..., object]]) -> Box:
-        """Start a sandbox."""
-        ...
-
-
 @dataclass(frozen=True)
 class CellReport:
     """What a cell did, and what it changed."""
