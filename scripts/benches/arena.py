@@ -27,8 +27,10 @@ class Arena:
     """What every figure is measured in. Close it: its contenders are processes."""
 
     scale: float = 1.0
-    """Rounds, as a share of what a figure asks for; quick runs take few."""
+    """Rounds, as a share of what a figure asks for."""
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    quick: bool = False
+    """Smaller texts and fewer sessions, too."""
     cores: Sequence[int] = tuple(sorted(os.sched_getaffinity(0)))[:2]
     complaints: list[str] = field(default_factory=list)
     """What went wrong with peers; the rest goes on."""

@@ -69,7 +69,8 @@ def _measure(given: argparse.Namespace) -> report.Report:
     there, states = peers.gather(wanted, tell)
     plans = curves.PLANS if given.curves else ()
     found = None
-    with Arena(QUICK if given.quick else 1.0, there) as arena:
+    share = QUICK if given.quick else given.share
+    with Arena(share, there, given.quick) as arena:
         for so_far in measured(arena, figures, plans, tell):
             found = structs.replace(so_far, peers=states)
             if given.json is not None:  # what has been measured is not lost
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     add("figure", nargs="*", help="figures, or families such as `exec`; all if none is named")
     add("--list", action="store_true", help="show all figures and measure nothing")
     add("--quick", action="store_true", help="a few rounds, smaller texts, fewer sessions")
+    add("--share", type=float, default=1.0, metavar="X", help="so many of the rounds: 0.5, half")
     add("--peers", action="store_true", help="other projects' sandboxes beside ours, all of them")
     add(
         "--peer",

@@ -47,7 +47,7 @@ def curve_of(arena: Arena, plan: Plan) -> Curve:
 
 def _contexts(arena: Arena) -> list[Point]:
     """The line: what the smallest costs, and what this size costs at least."""
-    sizes = SIZES if arena.scale >= 1 else QUICK_SIZES
+    sizes = QUICK_SIZES if arena.quick else SIZES
     with tempfile.TemporaryDirectory(prefix="bench-") as home:
         found = [_context(arena, size, Path(home) / "text") for size in sizes]
     least = found[0].y - found[0].line

@@ -26,7 +26,7 @@ def measured(
     began = time.monotonic()
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows, curves = [], []
-    report = Report(this_machine(), [], date=date, quick=arena.scale < 1)
+    report = Report(this_machine(), [], date=date, quick=arena.quick)
     for number, figure in enumerate(figures, start=1):
         progress(f"[{number}/{len(figures)}] {figure.name}: {figure.title}")
         rows.append(_row(arena, figure))

@@ -32,7 +32,7 @@ class Text:
 
     def bytes(self, arena: Arena) -> int:
         """Quick runs take a tenth of a gigabyte at most."""
-        return self.size if arena.scale >= 1 else min(self.size, QUICK_SIZE)
+        return min(self.size, QUICK_SIZE) if arena.quick else self.size
 
 
 TEXTS = (

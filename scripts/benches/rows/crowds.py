@@ -17,7 +17,7 @@ LOOKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 def crowd(arena: Arena) -> Any:
     """Opened once for all figures of it."""
     if NOTE not in arena.notes:
-        count = MANY if arena.scale >= 1 else QUICK
+        count = QUICK if arena.quick else MANY
         arena.notes[NOTE] = arena.contender("crowd").ask(
             "sessions", count=count, looks=LOOKS, within=900.0
         )

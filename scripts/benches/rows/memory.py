@@ -10,7 +10,7 @@ from scripts.benches.samples import Series
 
 
 def _idle(arena: Arena, *, stepped: bool) -> Taken:
-    count = 12 if arena.scale >= 1 else 4
+    count = 4 if arena.quick else 12
     found = [
         arena.contender("ours").ask("idle", count=count, stepped=stepped)
         for _ in range(arena.rounds(5))
