@@ -30,6 +30,10 @@ class ProtocolViolation(Exception):
     """The worker sent what it may not send now. Its state cannot be trusted to be in step."""
 
 
+class WorkerGone(Exception):
+    """The worker closed its socket: it has ended, or is ending."""
+
+
 class Phase(Enum):
     STARTING = auto()
     IDLE = auto()

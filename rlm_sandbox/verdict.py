@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import assert_never
 
-from rlm_sandbox.host.link import WorkerGone
 from rlm_sandbox.host.process import Death
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Done
 from rlm_sandbox.result import ExecResult, Outcome, State
-from rlm_sandbox.session import ProtocolViolation
+from rlm_sandbox.session import ProtocolViolation, WorkerGone
 
 
 class Remains(Enum):

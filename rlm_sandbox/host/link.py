@@ -1,7 +1,6 @@
 """The controller's talk with one worker: sends commands, serves its calls, sees it end.
 
-The thread that runs a step reads the worker's socket itself and, as long as the worker has no
-second thread, also runs its host calls: no thread switch on the way. Other calls get a thread each.
+The thread that runs a step reads the worker's socket itself.
 
 A session process runs only while the controller waits for it. Between steps it is stopped, with
 whatever threads its code has left: by the init once a checkpoint sleeps, else from here.
@@ -10,35 +9,29 @@ whatever threads its code has left: by the init once a checkpoint sleeps, else f
 from __future__ import annotations
 
 import math
-import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import msgspec
+from typing import NoReturn
 
 from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
-from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
+from rlm_sandbox.host.host_calls import HostCalls
+from rlm_sandbox.host.line import Line
 from rlm_sandbox.host.process import SessionProcess
+from rlm_sandbox.host.terms import Terms
 from rlm_sandbox.host.watch import WATCH, Guard, Rest, end
 from rlm_sandbox.host.worker import Worker
 from rlm_sandbox.host.zygote import NURSERY, Breed
-from rlm_sandbox.limits import Limits
-from rlm_sandbox.patience import Patience
 from rlm_sandbox.protocol import (
-    ENVELOPE_BYTES,
-    ERROR_CHARS,
     FIRST_SESSION,
     Answer,
     Attend,
-    Call,
     Describe,
     Done,
     Exec,
-    ForWorker,
     Get,
     Install,
     Load,
@@ -48,12 +41,9 @@ from rlm_sandbox.protocol import (
     Refusal,
     Rehearse,
     Request,
-    Return,
     Save,
     Set,
     Spawn,
-    decode_from_worker,
-    encode,
 )
 from rlm_sandbox.session import (
     Called,
@@ -64,11 +54,9 @@ from rlm_sandbox.session import (
     ProtocolViolation,
     Replied,
     Session,
-    Step,
+    WorkerGone,
 )
 
-RECEIVE_BYTES = 64 * 1024
-LARGEST_RECEIVE = 4 * 1024 * 1024
 START_SECONDS = 30.0
 WAKE_SECONDS = 5.0
 """How long a woken checkpoint may take to say so: code may have changed what it does then."""
@@ -84,12 +72,6 @@ CPU_LEAP = 2
 TEXT_GROWTH = 4
 """A byte of UTF-8 takes at most so many bytes once decoded, at the widest character in the text."""
 
-Functions = Mapping[str, Callable[..., object]]
-
-
-class WorkerGone(Exception):
-    """The worker closed its socket: it has ended, or is ending."""
-
 
 @dataclass(frozen=True)
 class MemoryBase:
@@ -101,22 +83,6 @@ class MemoryBase:
     @property
     def total(self) -> int:
         return self.idle + self.contexts
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What holds for every process that a sandbox ever runs its code in."""
-
-    limits: Limits
-    functions: Functions
-    deadline: float | None
-    """When the whole session must be over, on the monotonic clock."""
-
-    @classmethod
-    def from_now(cls, limits: Limits, functions: Functions) -> Terms:
-        """The terms of a session whose time begins now."""
-        seconds = limits.session_seconds
-        return cls(limits, functions, None if seconds is None else time.monotonic() + seconds)
 
 
 class Link:
@@ -136,12 +102,16 @@ class Link:
         self.process = process
         self._terms = terms
         self._limits = terms.limits
-        self._functions = tuple(terms.functions.values())
-        self._socket = process.socket
-        self._buffer = FrameBuffer(cap=terms.limits.value_bytes + ENVELOPE_BYTES)
-        self._state = threading.Lock()  # held while the session changes
-        self._sending = threading.Lock()  # held while a frame leaves; taken before _state
         self.session = Session(terms.limits, len(terms.functions), steps)
+        self._state = threading.Lock()  # held while the session changes
+        self._line = Line(process.socket, terms.limits.value_bytes)
+        self._calls = HostCalls(
+            self._line,
+            self.session,
+            self._state,
+            tuple(terms.functions.values()),
+            terms.limits.value_bytes,
+        )
         self.guard: Guard | None = None
         self._saving: int | None = None  # a checkpoint that has been asked for
         self._saved: int | None = None  # the last one that is there
@@ -150,7 +120,6 @@ class Link:
         self._cpu_allowed = 0  # CPU seconds of the process's life, by its rlimit
         self._rest: Rest | None = None  # not None: it may be running still
         self._charged: float | None = None  # CPU seconds until the last step's end, unless it rests
-        self._patience = Patience()
         self._expect(Ready, WAKE_SECONDS if steps or base else START_SECONDS)
         if base is None:
             base = MemoryBase(max(process.resident_bytes() - worker.held, 0), worker.held)
@@ -197,7 +166,7 @@ class Link:
         self._torn = True
         self._saving = self.worker.permit(self.process, replaces=self._saved)
         self._go_on()
-        self._send(Save())
+        self._line.send(Save())
         self._torn = False
 
     def settle(self) -> str | None:
@@ -282,14 +251,14 @@ class Link:
         try:
             self._allow_cpu(guard.cpu_before)
             self._go_on()
-            self._send(Exec(step.number, code))
+            self._line.send(Exec(step.number, code))
             while True:
                 event = self._receive()
                 match event:
                     case Called(call=call):
-                        self._serve(call)
+                        self._calls.serve(call)
                     case CallRefused(call=call, message=message):
-                        self._send(Raise(call, "RuntimeError", message))
+                        self._line.send(Raise(call, "RuntimeError", message))
                     case Ended(done=done):
                         return done
         finally:
@@ -301,48 +270,6 @@ class Link:
         if used + step > self._cpu_allowed:
             self._cpu_allowed = math.ceil(used + CPU_LEAP * step)
             self.worker.allow_cpu(self.process, self._cpu_allowed)
-
-    def _serve(self, call: Call) -> None:
-        step = self.session.step
-        if call.alone:
-            self._reply(step, self._result(call))
-        else:
-            aside = threading.Thread(
-                target=self._serve_aside, args=(step, call), name="rlm-host-call", daemon=True
-            )
-            try:
-                aside.start()
-            except RuntimeError as error:  # this process may have no more threads
-                self._reply(step, _raising(call, error))
-
-    def _serve_aside(self, step: Step, call: Call) -> None:
-        try:
-            reply = self._result(call)
-        except BaseException as error:  # noqa: BLE001 - sys.exit() ends a thread, and nobody knew
-            reply = _raising(call, error)
-        self._reply(step, reply)
-
-    def _result(self, call: Call) -> Return | Raise:
-        try:
-            given = values.decode_untrusted(call.arguments, self._limits.value_bytes)
-            args, kwargs = _arguments(given)
-            result = self._functions[call.function](*args, **kwargs)
-            return Return(call.call, values.encode_capped(result, self._limits.value_bytes))
-        except Exception as error:  # noqa: BLE001 - it belongs to the code that called
-            return _raising(call, error)
-
-    def _reply(self, step: Step, reply: Return | Raise) -> None:
-        data = frame(encode(reply))
-        with self._state:
-            self.session.served(step, reply.call, time.monotonic())
-        with self._sending:
-            with self._state:
-                if not self.session.replying(step, reply.call):
-                    return  # the step ended while a thread of its code was waiting
-            try:
-                self._socket.sendall(data)
-            except OSError:  # the worker is gone: whoever reads the socket sees it too, and says so
-                return
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -374,7 +301,7 @@ class Link:
         """Go on under these terms: a spare worker that has got a user."""
         if terms.functions:
             self._ask(Offer(self.session.begin_request(), tuple(terms.functions)))
-        self._terms, self._functions = terms, tuple(terms.functions.values())
+        self._terms, self._calls.functions = terms, tuple(terms.functions.values())
         self.session.functions = len(terms.functions)
 
     def load(self, name: str, descriptor: int, size: int) -> None:
@@ -385,13 +312,10 @@ class Link:
             self.worker.allow_memory(self.process, self._limits.memory + held + most + size)
             before = self.process.resident_bytes()
             number = self.session.begin_request()
-            self._send(Load(number, name, size))
+            self._line.send(Load(number, name, size))
             if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
                 self._check(attend)
-            try:
-                socket.send_fds(self._socket, [b"\0"], [descriptor])
-            except OSError as error:
-                raise WorkerGone(str(error)) from None
+            self._line.send_descriptor(descriptor)
             self._check(self._expect(Answer, ANSWER_SECONDS))
             grown = max(self.process.resident_bytes() - before, 0)
         self._base = MemoryBase(self._base.idle, held + min(grown, most))
@@ -399,8 +323,10 @@ class Link:
 
     def _ask(self, request: Request) -> bytes:
         with self._asked():
-            self._socket.settimeout(ANSWER_SECONDS)  # it may be one that never reads
-            self._send(request)
+            try:
+                self._line.send(request, within=ANSWER_SECONDS)
+            except TimeoutError:
+                self._late(ANSWER_SECONDS)
             return self._check(self._expect(Answer, ANSWER_SECONDS))
 
     @contextmanager
@@ -412,6 +338,7 @@ class Link:
             yield
         finally:
             self.rest()
+            self._charged = None  # what a question takes is no step's
 
     @staticmethod
     def _check(reply: Ready | Attend | Answer | Refusal) -> bytes:
@@ -432,51 +359,22 @@ class Link:
         try:
             event = self._receive(deadline)
         except TimeoutError:
-            end(self.process)
-            raise WorkerGone(f"no answer within {seconds:.0f} s") from None
-        finally:
-            self._socket.settimeout(None)
+            self._late(seconds)
         if isinstance(event, Replied) and isinstance(event.message, kind | Refusal):
             return event.message
         raise ProtocolViolation("an answer that was not asked for")
 
-    # --- the socket -----------------------------------------------------------------------------
+    def _late(self, seconds: float) -> NoReturn:
+        end(self.process)
+        raise WorkerGone(f"no answer within {seconds:.0f} s") from None
 
     def cancel(self) -> None:
         """End what the worker does, from another thread: whoever waits for it gets WorkerGone."""
         end(self.process)
 
-    def _send(self, message: ForWorker) -> None:
-        data = frame(encode(message))
-        try:
-            with self._sending:
-                self._socket.sendall(data)
-        except OSError as error:
-            raise WorkerGone(str(error)) from None
-
     def _receive(self, deadline: float | None = None) -> Event | None:
         """What the next message means; None for one that needs nothing done."""
-        buffer = self._buffer
-        try:
-            payload = buffer.next_frame() if not buffer.empty else None
-            while payload is None:
-                if deadline is not None:
-                    self._socket.settimeout(_seconds_left(deadline))
-                size = max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE))
-                if deadline is None:
-                    data = self._patience.receive(self._socket, size)
-                else:
-                    data = self._socket.recv(size)
-                if not data:
-                    raise WorkerGone("it closed its socket")
-                payload = buffer.take(data)
-            message = decode_from_worker(payload)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise WorkerGone(str(error)) from None
-        except (msgspec.MsgspecError, RecursionError, FrameTooLarge, ValueError) as error:
-            raise ProtocolViolation(str(error)) from None
+        message = self._line.receive(deadline)
         with self._state:
             return self.session.receive(message, time.monotonic())
 
@@ -494,34 +392,3 @@ def _close(worker: Worker, process: SessionProcess) -> None:
 def _end(worker: Worker, process: SessionProcess) -> None:
     process.kill()
     _close(worker, process)
-
-
-def _seconds_left(deadline: float) -> float:
-    """Raises TimeoutError if there are none, which a peer that drips bytes would never meet."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
-def _raising(call: Call, error: BaseException) -> Raise:
-    """What the code gets for an exception of a host function."""
-    try:
-        # a KeyError's text is the repr of its key, which raising it again would quote once more
-        text = str(error.args[0] if type(error) is KeyError and error.args else error)
-    except Exception:  # noqa: BLE001 - its own __str__ fails
-        text = "(it has no readable message)"
-    text = text[:ERROR_CHARS].encode("utf-8", "backslashreplace").decode()
-    return Raise(call.call, type(error).__name__, text)
-
-
-def _arguments(given: object) -> tuple[list[object], dict[str, object]]:
-    if (
-        isinstance(given, list)
-        and len(given) == 2
-        and isinstance(args := given[0], list)
-        and isinstance(kwargs := given[1], dict)
-        and (not kwargs or all(isinstance(key, str) for key in kwargs))
-    ):
-        return args, kwargs
-    raise ValueRefused("arguments of a host call must be a list and a dict with text keys")

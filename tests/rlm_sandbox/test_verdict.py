@@ -7,12 +7,11 @@ import signal
 
 import pytest
 
-from rlm_sandbox.host.link import WorkerGone
 from rlm_sandbox.host.process import Death
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Done, Ending
 from rlm_sandbox.result import Outcome, State
-from rlm_sandbox.session import ProtocolViolation
+from rlm_sandbox.session import ProtocolViolation, WorkerGone
 from rlm_sandbox.verdict import Evidence, Remains, verdict
 
 LIMITS = Limits(step_seconds=2, cpu_seconds=3, session_seconds=50, memory="64MiB", output_chars=99)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, ValueRefused
 from rlm_sandbox.framing import frame
-from rlm_sandbox.host.link import Link, Terms, WorkerGone
+from rlm_sandbox.host.link import Link
+from rlm_sandbox.host.terms import Terms
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     ENVELOPE_BYTES,
@@ -36,7 +37,7 @@ from rlm_sandbox.protocol import (
     encode,
 )
 from rlm_sandbox.result import Outcome
-from rlm_sandbox.session import ProtocolViolation
+from rlm_sandbox.session import ProtocolViolation, WorkerGone
 from tests.rlm_sandbox.host.fake_worker import PATIENCE, FakeProcess, FakeWorker
 
 LIMITS = Limits(step_seconds=PATIENCE, value_bytes=100_000, host_calls=50, concurrent_calls=8)

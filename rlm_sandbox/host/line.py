@@ -1,0 +1,97 @@
+"""The socket to one session process: messages out, hostile bytes in, decoded strictly."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import msgspec
+
+from rlm_sandbox.framing import FrameBuffer, FrameTooLarge, frame
+from rlm_sandbox.patience import Patience
+from rlm_sandbox.protocol import (
+    ENVELOPE_BYTES,
+    ForWorker,
+    FromWorker,
+    decode_from_worker,
+    encode,
+)
+from rlm_sandbox.session import ProtocolViolation, WorkerGone
+
+RECEIVE_BYTES = 64 * 1024
+LARGEST_RECEIVE = 4 * 1024 * 1024
+
+
+class Line:
+    """One reads from it at a time; any thread may send."""
+
+    def __init__(self, sock: socket.socket, value_bytes: int) -> None:
+        """`value_bytes`: the most that a value takes which comes from the worker."""
+        self._socket = sock
+        self._buffer = FrameBuffer(cap=value_bytes + ENVELOPE_BYTES)
+        self._patience = Patience()
+        self.sending = threading.Lock()
+        """Held while a frame leaves."""
+
+    def send(self, message: ForWorker, *, within: float | None = None) -> None:
+        """Raises WorkerGone; and TimeoutError if it does not read within so many seconds."""
+        data = frame(encode(message))
+        with self.sending:
+            self.send_frame(data, within)
+
+    def send_frame(self, data: bytes, within: float | None = None) -> None:
+        """As `send`, of a whole frame. The caller holds `sending`."""
+        try:
+            if within is None:
+                self._socket.sendall(data)
+                return
+            self._socket.settimeout(within)
+            try:
+                self._socket.sendall(data)
+            finally:
+                self._socket.settimeout(None)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise WorkerGone(str(error)) from None
+
+    def send_descriptor(self, descriptor: int) -> None:
+        """Hand over a descriptor, with the one byte that carries it. Raises WorkerGone."""
+        try:
+            socket.send_fds(self._socket, [b"\0"], [descriptor])
+        except OSError as error:
+            raise WorkerGone(str(error)) from None
+
+    def receive(self, deadline: float | None = None) -> FromWorker:
+        """The next message. Raises WorkerGone, ProtocolViolation, and TimeoutError at the deadline.
+
+        The deadline is for the whole message: one that drips in is late, too.
+        """
+        buffer = self._buffer
+        try:
+            payload = buffer.next_frame() if not buffer.empty else None
+            while payload is None:
+                data = self._read(max(RECEIVE_BYTES, min(buffer.wanted, LARGEST_RECEIVE)), deadline)
+                if not data:
+                    raise WorkerGone("it closed its socket")
+                payload = buffer.take(data)
+            return decode_from_worker(payload)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise WorkerGone(str(error)) from None
+        except (msgspec.MsgspecError, RecursionError, FrameTooLarge, ValueError) as error:
+            raise ProtocolViolation(str(error)) from None
+
+    def _read(self, size: int, deadline: float | None) -> bytes:
+        if deadline is None:
+            return self._patience.receive(self._socket, size)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        try:
+            return self._socket.recv(size)
+        finally:
+            self._socket.settimeout(None)

@@ -1,0 +1,27 @@
+"""What holds for every process that a sandbox ever runs its code in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rlm_sandbox.limits import Limits
+
+Functions = Mapping[str, Callable[..., object]]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The limits, the host functions, and how long the whole session may last."""
+
+    limits: Limits
+    functions: Functions
+    deadline: float | None
+    """When the whole session must be over, on the monotonic clock."""
+
+    @classmethod
+    def from_now(cls, limits: Limits, functions: Functions) -> Terms:
+        """The terms of a session whose time begins now."""
+        seconds = limits.session_seconds
+        return cls(limits, functions, None if seconds is None else time.monotonic() + seconds)
