@@ -169,7 +169,7 @@ class Keeper:
             stdout="".join(step.output),
             truncated=step.truncated,
             wall_seconds=wall,
-            worker_seconds=step.clock.own(time.monotonic()),
+            worker_seconds=min(wall, step.clock.own(time.monotonic())),  # it is over since then
             cpu_seconds=cpu,
             peak_memory=peak,
             host_calls=step.calls,

@@ -9,11 +9,12 @@ from rlm_core import RLM, Context, Limits, Policy, RunResult, RunStatus
 from tests.rlm_core.models import Answering, Scripted
 
 TEXT = Context.from_text("".join(f"line {number}: value {number * 7}\n" for number in range(2_000)))
-QUICK = Limits(step_seconds=0.5, cpu_seconds=5, memory="256MiB")
+LIMITS = Limits(memory="256MiB")
+QUICK = Limits(step_seconds=0.5, memory="256MiB")  # where the time is what ends the step
 
 
 def run(tmp_path: Path, model: Any, **options: Any) -> RunResult[str]:
-    merged: dict[str, Any] = {"cache_dir": tmp_path / "cache", "limits": QUICK, **options}
+    merged: dict[str, Any] = {"cache_dir": tmp_path / "cache", "limits": LIMITS, **options}
     return RLM(model, **merged).run_result("Q?", TEXT)
 
 
@@ -24,7 +25,7 @@ def told(model: Scripted, step: int) -> str:
 
 def test_an_endless_loop_is_stopped_and_the_model_goes_on(tmp_path: Path) -> None:
     model = Scripted("while True: pass", "FINAL: went on")
-    result = run(tmp_path, model)
+    result = run(tmp_path, model, limits=QUICK)
     assert result.answer == "went on"
     assert "Timeout" in told(model, 2)
     assert result.trace.steps[1].outcome == "timeout"
@@ -33,7 +34,7 @@ def test_an_endless_loop_is_stopped_and_the_model_goes_on(tmp_path: Path) -> Non
 def test_a_loop_that_catches_everything_is_stopped_too(tmp_path: Path) -> None:
     code = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
     model = Scripted(code, "print(len(P))", "FINAL: went on")
-    result = run(tmp_path, model)
+    result = run(tmp_path, model, limits=QUICK)
     assert result.answer == "went on"
     assert result.trace.steps[1].outcome == "timeout"
     assert str(TEXT.len_chars()) in told(model, 3)
@@ -58,9 +59,10 @@ def test_waiting_for_a_model_is_not_the_codes_fault(tmp_path: Path) -> None:
     import threading
 
     pause = threading.Event()
-    slow = Answering(lambda prompt: str(pause.wait(1.2)) + prompt)
+    slow = Answering(lambda prompt: str(pause.wait(2.2)) + prompt)
     model = Scripted("x = llm_query('a')\nFINAL_VAR: x")
-    result = run(tmp_path, model, subcall_adapter=slow)
+    limits = Limits(step_seconds=2)
+    result = run(tmp_path, model, subcall_adapter=slow, limits=limits)
     assert result.answer == "Falsea"
 
 

@@ -157,7 +157,7 @@ def test_closing_ends_a_call_that_waits_in_another_thread() -> None:
         while not server.requests:
             threading.Event().wait(0.01)
         model.close()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     assert "closed while" in str(errors[0])
 

@@ -30,5 +30,7 @@ def test_what_is_no_schema_is_refused(tmp_path: Path, content: bytes, told: str)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--output-schema .*no-such: cannot be read: No such file"):
+    with pytest.raises(
+        UsageError, match=r"--output-schema .*no-such: cannot be read: No such file"
+    ):
         read_schema(str(tmp_path / "no-such"))

@@ -132,12 +132,10 @@ def test_a_call_outside_any_step_is_refused_in_the_thread_that_makes_it() -> Non
 
 
 def test_the_steps_clock_does_not_run_while_the_code_waits_for_a_host_function() -> None:
-    with Sandbox(
-        functions={"slow": lambda: time.sleep(0.4)}, limits=Limits(step_seconds=0.3)
-    ) as box:
+    with Sandbox(functions={"slow": lambda: time.sleep(2.2)}, limits=Limits(step_seconds=2)) as box:
         result = box.exec("slow()\nx = 1")
         assert (result.outcome, box.get("x")) == (Outcome.OK, 1)
-        assert result.worker_seconds < 0.3 < result.wall_seconds
+        assert result.worker_seconds < 2 < result.wall_seconds
 
 
 def test_the_sandbox_cannot_be_used_from_its_own_host_function() -> None:
