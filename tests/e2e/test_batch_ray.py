@@ -128,15 +128,19 @@ def test_on_a_cluster_of_its_own_it_is_stopped_and_gone_on_with(
         command = [*COMMAND, "batch", *files, *model, *engine]
         options = environment(home, RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=short)
         options.pop("RAY_ADDRESS", None)
-        with subprocess.Popen(command, cwd=home, env=options, stderr=subprocess.PIPE) as running:
-            wait_until(lambda: len(server.requests) >= 7)
+        with (home / "said").open("wb") as said:
+            running = subprocess.Popen(command, cwd=home, env=options, stderr=said)
+        try:
+            wait_until(lambda: len(server.requests) >= 7 or running.poll() is not None)
+            assert running.returncode is None, (home / "said").read_text()
             running.send_signal(number)
             if number == signal.SIGINT:
-                assert running.stderr is not None
-                while b"finishing what runs" not in running.stderr.readline():
-                    assert running.poll() is None
+                wait_until(lambda: "finishing what runs" in (home / "said").read_text())
                 running.send_signal(number)
-            running.communicate(timeout=DEADLINE)
+            running.wait(DEADLINE)
+        finally:
+            running.kill()
+            running.wait()
         assert running.returncode == Exit.INTERRUPTED
         before = results.read_text().splitlines()
         assert len(before) == 5
