@@ -18,7 +18,10 @@ def main(descriptor: int, settings: str) -> NoReturn:
     paths = json.loads(settings)["import_paths"]
     standard = len(sys.path)
     sys.path += paths  # last: nothing there can stand in for a module of the standard library
+    # msgspec would take it if it were there, needs it for nothing, and it takes 15 ms and 0.5 MB
+    sys.modules["typing_extensions"] = None  # ty: ignore[invalid-assignment]
     zygote = importlib.import_module("rlm_sandbox.worker.zygote")
+    del sys.modules["typing_extensions"]
     del sys.path[standard:]
     zygote.Zygote(socket.socket(fileno=descriptor), settings).serve()
 

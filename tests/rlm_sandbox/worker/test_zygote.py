@@ -18,7 +18,7 @@ def test_no_third_party_module_and_no_path_to_one_is_there(free_box: Sandbox) ->
     loaded, path = free_box.get("loaded"), free_box.get("path")
     assert isinstance(loaded, list)
     assert isinstance(path, list)
-    assert not {"httpx", "psutil", "pytest", "site", "rlm_core"} & set(loaded)
+    assert not {"httpx", "psutil", "pytest", "site", "rlm_core", "typing_extensions"} & set(loaded)
     assert not [folder for folder in path if "site-packages" in folder]
     assert "No module named 'psutil'" in str(free_box.exec("import psutil").error)
 
