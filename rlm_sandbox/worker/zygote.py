@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import msgspec
 
-from rlm_sandbox.confine import landlock, libc, lockdown, namespaces
+from rlm_sandbox.confine import landlock, libc, lockdown, namespaces, privileges
 from rlm_sandbox.confine.lockdown import Layer, Wall
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
@@ -96,6 +96,7 @@ class Zygote:
     def serve(self) -> NoReturn:
         """Prepare, say so, and serve until the controller hangs up."""
         signal.signal(signal.SIGCHLD, _reap)
+        privileges.be_called("rlm-zygote")
         try:
             self._prepare()
             report = self._rehearse()
