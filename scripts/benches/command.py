@@ -30,6 +30,7 @@ examples:
   scripts/bench --peer monty fresh tasks       beside one peer, installed below .bench/
   scripts/bench --peers --curves --json new.json --plot new.svg
   scripts/bench --check docs/speed.json        1 if a ratio has grown beyond noise
+  scripts/bench --update docs/speed.json exec  measure these again, and keep the others
   scripts/bench --from docs/speed.json --plot docs/speed.svg --readme README.md
   scripts/bench paper --help                   the paper's tasks, with a table of their own
   scripts/bench checkpoints --help             what surviving costs, by what a session holds
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         found = report.read(given.source) if given.source else _measure(given)
+        if given.update is not None:
+            found = report.merged(found, report.read(given.update))
+            report.write(found, given.update)
         print(table.plain(found))
         _hand_out(found, given)
         return 0 if given.check is None else _checked(found, given)
@@ -63,8 +67,8 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(given: argparse.Namespace) -> report.Report:
     """Raises ValueError for figures that there are not."""
     figures = catalogue.chosen(given.figure)
-    if given.check is not None:
-        report.read(given.check)  # if it is none, say so now
+    for earlier in filter(None, (given.check, given.update)):
+        report.read(earlier)  # if it is none, say so now
     wanted = [source.name for source in peers.SOURCES] if given.peers else given.peer
     there, states = peers.gather(wanted, tell)
     plans = curves.PLANS if given.curves else ()
@@ -124,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--curves", action="store_true", help="cost by size, too")
     add("--json", type=Path, metavar="FILE", help="write what was found")
+    add("--update", type=Path, metavar="FILE", help="put what was found into an earlier report")
     add("--plot", type=Path, metavar="FILE", help="draw it as SVG")
     add("--readme", type=Path, metavar="FILE", help="put the table between the marks of a file")
     add(

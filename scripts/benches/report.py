@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+from msgspec import structs
 
 from scripts.benches.figures import OURS, Figure, Promise, Taken, Unit
 from scripts.benches.samples import Series, ratio
 
 FORMAT = 1
+Named = TypeVar("Named", "Row", "Curve", "PeerState")
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -159,6 +163,25 @@ def _comparison(promise: Promise, taken: Taken) -> Comparison:
         promise.at_least,
         promise.share,
     )
+
+
+def merged(new: Report, old: Report) -> Report:
+    """The new report, with what only the old one has; the order is that of the old one.
+
+    The sides of a row are always of one run: rows are taken whole. So are curves.
+    """
+    return structs.replace(
+        new,
+        rows=_merged(new.rows, old.rows),
+        curves=_merged(new.curves, old.curves),
+        peers=_merged(new.peers, old.peers),
+    )
+
+
+def _merged(new: Sequence[Named], old: Sequence[Named]) -> list[Named]:
+    fresh = {one.name: one for one in new}
+    kept = [fresh.pop(one.name, one) for one in old]
+    return [*kept, *fresh.values()]
 
 
 def write(report: Report, file: Path) -> None:

@@ -175,6 +175,19 @@ def test_a_wrong_command_line_says_what_is_wrong(
     assert "Traceback" not in done.stderr
 
 
+def test_a_report_takes_in_what_was_measured_again(quick: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.json"
+    whole.write_text(quick.read_text())
+    slower = changed(quick, tmp_path / "slower.json", "fresh", 3.0)
+    report = json.loads(slower.read_text())
+    report["rows"] = report["rows"][:1]
+    slower.write_text(json.dumps(report))
+    assert told("--from", slower, "--update", whole).returncode == 0
+    before, after = json.loads(quick.read_text())["rows"], json.loads(whole.read_text())["rows"]
+    assert after[1:] == before[1:]
+    assert after[0] == report["rows"][0] != before[0]
+
+
 def test_the_figures_are_listed_by_name() -> None:
     listed = told("--list").stdout.splitlines()
     names = [line.split()[0] for line in listed]

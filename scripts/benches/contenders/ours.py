@@ -36,7 +36,7 @@ def opened(limits: Limits | None = None, **options: object) -> Sandbox:
 
 def zygote() -> list[float]:
     """Seconds from nothing to a zygote that is ready, its rehearsal done."""
-    from rlm_sandbox.host.zygote import NURSERY, Breed
+    from rlm_sandbox.host.nursery import NURSERY, Breed
 
     breed = Breed("full")
     NURSERY.retire(breed)
