@@ -8,13 +8,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from rlm_sandbox.host.zygote import NURSERY
-from tests.processes import children, descendants, newest
+from tests.processes import below, born_between, children, everyone, newest, parent_of
 
 LASTING_THREADS = frozenset({"rlm-watch", "rlm-undertaker"})  # asleep when nothing runs or ends
 GRACE_SECONDS = 20.0  # what is ending may take this long to be gone
@@ -35,12 +36,14 @@ class Census:
     def take(cls, before: Census | None = None) -> Census:
         """Count now. The zygote and the watch thread belong to the process and are left out.
 
-        Where nothing was born on this machine since `before`, there is nothing new to be found:
-        most tests start no process, and a look at all of them is dear.
+        With `before`, processes that were there then are not looked at again: a look at all of
+        this machine's is dear, and most tests start none.
         """
         born = newest()
         return cls(
-            before.processes if before is not None and before.newest == born else _processes(),
+            _processes(everyone())
+            if before is None
+            else before.processes | _processes(born_between(before.newest, born)),
             frozenset(
                 thread for thread in threading.enumerate() if thread.name not in LASTING_THREADS
             ),
@@ -66,17 +69,24 @@ def settle(before: Census) -> tuple[Census, list[str]]:
     """The census once nothing is left over, or after the grace, and what is left over then."""
     deadline = time.monotonic() + GRACE_SECONDS
     now = Census.take(before)
-    pause = 0.01
+    pause = 0.005
     while (leaked := now.leaked_since(before)) and time.monotonic() < deadline:
-        gc.collect()
+        if pause > 0.1:  # it does not end by itself, as most does; a collection is dear
+            gc.collect()
         time.sleep(pause)
-        pause = min(2 * pause, 0.5)  # a collection is dear, and what is ending may need this core
-        now = Census.take()
+        pause = min(2 * pause, 0.5)
+        now = Census.take(before)
     return now, leaked
 
 
-def _processes() -> frozenset[int]:
-    return frozenset(descendants(os.getpid()) - standing())
+def _processes(among: Iterable[int]) -> frozenset[int]:
+    """Those of these processes that are below this one, and will not stand there for good."""
+    zygotes = NURSERY.pids()
+    return frozenset(
+        pid
+        for pid in below(os.getpid(), among)
+        if pid not in zygotes and not (_name(pid) == "rlm-cradle" and parent_of(pid) in zygotes)
+    )
 
 
 def standing() -> set[int]:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 
-from tests.processes import children, descendants, newest, outliving
+from tests.processes import below, born_between, children, descendants, newest, outliving
 
 PATIENCE = 60.0
 
@@ -42,6 +43,26 @@ def test_the_newest_process_is_another_when_one_was_born() -> None:
     with waiting() as process:
         assert newest() != before
         process.communicate("\n", timeout=PATIENCE)
+
+
+def test_what_was_born_between_two_moments_is_found() -> None:
+    with waiting() as older:
+        first = newest()
+        with waiting() as process:
+            last = newest()
+            found = born_between(first, last)
+            assert process.pid in found
+            assert older.pid not in found
+            assert below(os.getpid(), found) == {process.pid}
+            assert born_between(last, last) == []
+            process.communicate("\n", timeout=PATIENCE)
+        older.communicate("\n", timeout=PATIENCE)
+
+
+def test_ids_that_begin_again_are_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.processes.MOST", 1000)
+    monkeypatch.setattr("tests.processes.everyone", lambda: [2, 300, 990, 995])
+    assert born_between(990, 300) == [2, 300, 995]
 
 
 def test_a_process_that_runs_on_is_told() -> None:
