@@ -14,8 +14,8 @@ from typing import Self
 
 from rlm_sandbox.errors import PoolExhausted, SandboxClosed, SandboxError
 from rlm_sandbox.host.keeper import Keeper
+from rlm_sandbox.host.nursery import NURSERY
 from rlm_sandbox.host.texts import Texts
-from rlm_sandbox.host.zygote import NURSERY
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.sandbox import Order, Sandbox, checked_functions, checked_name
 

@@ -10,10 +10,10 @@ from typing import Self
 
 from rlm_sandbox.errors import NameNotFound, SessionLost
 from rlm_sandbox.host.keeper import Keeper
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.setup import Prelude, Text
 from rlm_sandbox.host.terms import Functions, Terms
 from rlm_sandbox.host.texts import Texts
-from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import NAME_CHARS, Spawn, WorkerLimits
 from rlm_sandbox.result import ExecResult

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from rlm_sandbox.host.zygote import NURSERY
+from rlm_sandbox.host.nursery import NURSERY
 from tests.processes import below, born_between, children, everyone, newest, parent_of
 
 LASTING_THREADS = frozenset({"rlm-watch", "rlm-undertaker"})  # asleep when nothing runs or ends

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from rlm_sandbox import Sandbox
-from rlm_sandbox.host.zygote import NURSERY
+from rlm_sandbox.host.nursery import NURSERY
 from tests.census import GRACE_SECONDS, Census, settle
 from tests.processes import outliving
 

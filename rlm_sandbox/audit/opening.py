@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.host.keeper import Keeper
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.terms import Terms
-from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Spawn, WorkerLimits
 from rlm_sandbox.sandbox import Sandbox, _allowed_modules

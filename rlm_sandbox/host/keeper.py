@@ -30,9 +30,9 @@ from rlm_sandbox.errors import (
     SessionLost,
 )
 from rlm_sandbox.host.link import Link
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.setup import SetUp, Variable
 from rlm_sandbox.host.terms import Functions, Terms
-from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import Done, Spawn
 from rlm_sandbox.result import ExecResult, Outcome
 from rlm_sandbox.session import ProtocolViolation, WorkerGone

@@ -20,11 +20,11 @@ from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.host.host_calls import HostCalls
 from rlm_sandbox.host.line import Line
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.process import SessionProcess
 from rlm_sandbox.host.terms import Terms
 from rlm_sandbox.host.watch import WATCH, Guard, Rest, end
-from rlm_sandbox.host.worker import Worker
-from rlm_sandbox.host.zygote import NURSERY, Breed
+from rlm_sandbox.host.worker import Vanished, Worker
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
     Answer,
@@ -130,10 +130,9 @@ class Link:
         """A new worker. Raises StartFailed."""
         try:
             worker = Worker(breed, spawn)
-        except StartFailed:
-            if not NURSERY.lost(breed):
-                raise
-            worker = Worker(breed, spawn)  # its zygote died just when it was asked
+        except Vanished:
+            NURSERY.await_loss(breed)
+            worker = Worker(breed, spawn)
         try:
             link = cls(worker, worker.first, terms)
         except (WorkerGone, ProtocolViolation) as error:

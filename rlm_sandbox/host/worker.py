@@ -21,9 +21,9 @@ from rlm_sandbox.confine.cgroups import Group
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import StartFailed
 from rlm_sandbox.host.groups import GROUPS
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.process import Death, ProcessGone, SessionProcess, death_of
 from rlm_sandbox.host.undertaker import END_SECONDS, UNDERTAKER, Departed, gone
-from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
     AllowCpu,
@@ -54,6 +54,10 @@ HEARD_KEPT = 200
 """Messages of the init that nobody has asked for yet."""
 
 _Heard = tuple[FromInit, list[int]]
+
+
+class Vanished(StartFailed):
+    """It was killed from outside, or its zygote was, just when it was to start."""
 
 
 class Worker:
@@ -114,7 +118,7 @@ class Worker:
         except TimeoutError:
             raise StartFailed(f"no worker came up within {START_SECONDS:.0f} s") from None
         except OSError:
-            message, descriptors = Failed("its init ended without a word"), []
+            raise Vanished("the worker did not start: its init ended without a word") from None
         if isinstance(message, Failed):
             raise StartFailed(f"the worker did not start: {message.reason}")
         if not isinstance(message, Born) or len(descriptors) != 2:

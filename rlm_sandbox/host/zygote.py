@@ -1,11 +1,11 @@
-"""Starts zygotes, clean interpreters, and has them fork workers.
+"""A zygote, seen from the controller: a clean interpreter that forks workers.
 
 The controller never forks itself: a forked child would hold its memory, with every secret in it.
 """
 
 from __future__ import annotations
 
-import atexit
+import contextlib
 import os
 import socket
 import subprocess
@@ -16,14 +16,13 @@ from pathlib import Path
 
 import msgspec
 
-from rlm_sandbox.confine import tiers
 from rlm_sandbox.confine.cgroups import Group
 from rlm_sandbox.confine.lockdown import Layer
 from rlm_sandbox.confine.tiers import Tier
-from rlm_sandbox.errors import IsolationUnavailable, PackageUnavailable, StartFailed
+from rlm_sandbox.errors import PackageUnavailable, StartFailed
 from rlm_sandbox.host.groups import GROUPS
-from rlm_sandbox.host.packages import Packages, find
-from rlm_sandbox.host.texts import Texts, file_of
+from rlm_sandbox.host.packages import Packages
+from rlm_sandbox.host.texts import file_of
 from rlm_sandbox.protocol import (
     Failed,
     Held,
@@ -175,13 +174,10 @@ class Zygote:
     def descriptor(self) -> int:
         return self._socket.fileno()
 
-    def has_died(self) -> bool:
-        """Waits a moment: a process that was killed lets go of its sockets before it is dead."""
-        try:
+    def await_death(self) -> None:
+        """For a moment: a process that was killed lets go of its sockets before it is dead."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(DYING_SECONDS)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
 
     def close(self) -> None:
         """End the zygote; workers that it has forked live on until they are closed."""
@@ -203,139 +199,6 @@ def _give_back(cradle: Cradle | None) -> None:
         GROUPS.give_back(cradle.group)
 
 
-@dataclass(frozen=True)
-class Breed:
-    """What kind of zygote a sandbox needs: sandboxes of one breed share one."""
-
-    isolation: str = "auto"
-    packages: tuple[str, ...] = ()
-    without: frozenset[Layer] = frozenset()
-    texts: Texts | None = None
-    """What its workers find under these names, protected: they share it without a copy."""
-
-
-class Nursery:
-    """This process's zygotes, one a breed: started when first needed, again when one has died."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._zygotes: dict[Breed, Zygote] = {}
-        self._tiers: dict[Breed, Tier] = {}
-
-    def tier(self, breed: Breed) -> Tier:
-        """The strongest tier that satisfies the breed here. Raises IsolationUnavailable."""
-        with self._lock:
-            if breed not in self._tiers:
-                self._raise(breed)
-            return self._tiers[breed]
-
-    def held(self, breed: Breed) -> int:
-        """Bytes of text that a worker of this breed has in memory from the start."""
-        with self._lock:
-            zygote = self._zygotes.get(breed)
-        return 0 if zygote is None else zygote.held
-
-    def layers(self, breed: Breed) -> frozenset[Layer]:
-        """The layers that workers of this breed are under."""
-        with self._lock:
-            zygote = self._zygotes.get(breed) or self._raise(breed)
-            return zygote.layers
-
-    def spawn(
-        self, breed: Breed, spawn: Spawn, control: socket.socket, session: socket.socket
-    ) -> None:
-        with self._lock:
-            zygote = self._zygotes.get(breed)
-            if zygote is not None:
-                try:
-                    zygote.spawn(spawn, control, session)
-                except OSError:  # it was killed: its workers live on, new ones need a new zygote
-                    zygote.close()
-                else:
-                    return
-            self._raise(breed).spawn(spawn, control, session)
-
-    def take_cradle(self, breed: Breed, limits: WorkerLimits) -> Cradle | None:
-        """What stands ready for a worker of this breed with these limits, if anything does."""
-        with self._lock:
-            zygote = self._zygotes.get(breed)
-        return zygote.take_cradle(limits) if zygote is not None else None
-
-    def prepare(self, breed: Breed, limits: WorkerLimits) -> None:
-        """Have a cradle made ready for the next worker of this breed, meanwhile."""
-        with self._lock:
-            zygote = self._zygotes.get(breed)
-        if zygote is not None:
-            zygote.prepare(limits)
-
-    def lost(self, breed: Breed) -> bool:
-        """True if the breed's zygote has died, as the next spawn would find out."""
-        with self._lock:
-            zygote = self._zygotes.get(breed)
-            return zygote is None or zygote.has_died()
-
-    def _raise(self, breed: Breed) -> Zygote:
-        """Start a zygote of this breed in the strongest tier that the host offers."""
-        isolation = breed.isolation
-        choices = self._choices(breed)
-        if (reason := tiers.unsupported(isolation)) is not None:
-            raise IsolationUnavailable(reason)
-        packages = find(breed.packages)
-        refusals: list[str] = []
-        for choice in choices:
-            tier = choice.without(breed.without)
-            try:
-                zygote = Zygote(_settings(tier, packages))
-            except LayerRefused as refused:
-                refusals.append(f"{tier.name}: {refused}")
-                continue
-            try:
-                for name, text in breed.texts.items() if breed.texts is not None else ():
-                    zygote.hold(name, text)
-            except BaseException:
-                zygote.close()
-                raise
-            self._zygotes[breed], self._tiers[breed] = zygote, tier
-            return zygote
-        advice = dict.fromkeys(tiers.remedy(refusal) for refusal in refusals)
-        raise IsolationUnavailable(
-            f"this host does not offer isolation={isolation!r} ({'; '.join(refusals)}). "
-            f"What helps: {'. '.join(advice)}."
-        )
-
-    def _choices(self, breed: Breed) -> tuple[Tier, ...]:
-        """A zygote that replaces another puts on the same layers: that is what users were told."""
-        former = self._zygotes.get(breed)
-        if former is None:
-            return tiers.choices(breed.isolation)
-        return (Tier(self._tiers[breed].name, former.layers),)
-
-    def pids(self) -> list[int]:
-        """The process ids of the zygotes that have been started."""
-        return [zygote.pid for zygote in self._zygotes.values()]
-
-    def retire(self, breed: Breed) -> None:
-        """End the zygote of this breed, if there is one: its workers live on until closed."""
-        with self._lock:
-            zygote = self._zygotes.pop(breed, None)
-            self._tiers.pop(breed, None)
-        if zygote is not None:
-            zygote.close()
-
-    def descriptors(self) -> list[int]:
-        """The descriptors that lead to the zygotes."""
-        return [zygote.descriptor for zygote in self._zygotes.values()]
-
-    def close(self) -> None:
-        with self._lock:
-            while self._zygotes:
-                self._zygotes.popitem()[1].close()
-
-    def forget(self) -> None:
-        """In a forked child of the controller: the zygotes are the parent's."""
-        self.__init__()
-
-
 def import_paths() -> tuple[str, ...]:
     """Where this package and msgspec lie: all that a clean interpreter needs beside its own."""
     msgspec_file = msgspec.__file__
@@ -344,7 +207,8 @@ def import_paths() -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(home) for home in homes))
 
 
-def _settings(tier: Tier, packages: Packages) -> Settings:
+def settings_of(tier: Tier, packages: Packages) -> Settings:
+    """What a zygote of this tier is told, with these packages."""
     return Settings(
         required=tuple(sorted(tier.required)),
         used_where_possible=tuple(sorted(tier.used_where_possible)),
@@ -354,8 +218,3 @@ def _settings(tier: Tier, packages: Packages) -> Settings:
         search_paths=packages.search_paths,
         groups=GROUPS.bases() if Layer.CGROUP in tier.layers else (),
     )
-
-
-NURSERY = Nursery()
-atexit.register(NURSERY.close)
-os.register_at_fork(after_in_child=NURSERY.forget)

@@ -27,7 +27,7 @@ from rlm_sandbox import (
     State,
 )
 from rlm_sandbox.host import worker as worker_module
-from rlm_sandbox.host.zygote import NURSERY, Breed
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from tests.fault.boundaries import Boundaries, watched
 
 HANGS = 240.0

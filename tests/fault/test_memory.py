@@ -6,8 +6,8 @@ import pytest
 
 from rlm_sandbox import Limits, Outcome, State
 from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.host.nursery import NURSERY
 from rlm_sandbox.host.watch import Guard
-from rlm_sandbox.host.zygote import NURSERY
 from tests.fault.test_whole_session import without
 
 LIMITS = Limits(memory="96MiB", tmp_bytes="64MiB", step_seconds=20)

@@ -17,8 +17,8 @@ import rlm_sandbox
 from rlm_sandbox import Limits, Outcome, Sandbox, State
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.host.keeper import Keeper
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.terms import Terms
-from rlm_sandbox.host.zygote import NURSERY, Breed
 from rlm_sandbox.protocol import Spawn, WorkerLimits
 from tests.processes import outliving
 from tests.rlm_sandbox import program

@@ -126,7 +126,7 @@ def test_a_zygote_that_dies_is_not_replaced_by_a_weaker_one() -> None:
     out = Place(container.user(), confined=False).run("""
 import signal
 from rlm_sandbox import IsolationUnavailable, Sandbox
-from rlm_sandbox.host.zygote import NURSERY
+from rlm_sandbox.host.nursery import NURSERY
 with Sandbox() as box:
     print(box.isolation)
     os.kill(*NURSERY.pids(), signal.SIGKILL)

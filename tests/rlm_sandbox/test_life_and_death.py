@@ -143,7 +143,7 @@ def test_a_fork_of_the_controller_has_a_zygote_of_its_own_and_no_one_elses_sandb
         """
         import os, sys
         from rlm_sandbox import Sandbox, SandboxClosed
-        from rlm_sandbox.host.zygote import NURSERY
+        from rlm_sandbox.host.nursery import NURSERY
         box = Sandbox()
         box.exec("x = 1")
         before = NURSERY.pids()
@@ -171,7 +171,7 @@ def test_a_zygote_that_is_killed_is_replaced_and_its_workers_live_on() -> None:
     out = program.run("""
         import os, signal
         from rlm_sandbox import Sandbox
-        from rlm_sandbox.host.zygote import NURSERY
+        from rlm_sandbox.host.nursery import NURSERY
         box = Sandbox()
         box.exec("x = 1")
         (old,) = NURSERY.pids()

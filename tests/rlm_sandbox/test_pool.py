@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from rlm_sandbox import Limits, PoolExhausted, Sandbox, SandboxClosed, SandboxPool, StartFailed
-from rlm_sandbox.host.zygote import NURSERY
+from rlm_sandbox.host.nursery import NURSERY
 from rlm_sandbox.sandbox import Order
 from tests.census import children, standing
 from tests.rlm_sandbox import program

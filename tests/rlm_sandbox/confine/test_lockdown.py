@@ -69,7 +69,7 @@ WITHOUT = """
 import json
 from rlm_sandbox import IsolationUnavailable
 from rlm_sandbox.confine.layers import Layer
-from rlm_sandbox.host.zygote import NURSERY, Breed
+from rlm_sandbox.host.nursery import NURSERY, Breed
 def without(layer):
     breed = Breed(without=frozenset({layer}))
     try:

@@ -11,8 +11,8 @@ import pytest
 
 from rlm_sandbox import Outcome, Sandbox
 from rlm_sandbox.host import worker as worker_module
+from rlm_sandbox.host.nursery import Breed
 from rlm_sandbox.host.worker import Worker
-from rlm_sandbox.host.zygote import Breed
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Spawn, WorkerLimits
 from tests.processes import outliving

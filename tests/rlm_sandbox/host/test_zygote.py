@@ -1,22 +1,22 @@
-"""Zygotes: one for each kind of sandbox in a program, clean, each started when first needed."""
+"""A zygote is clean, and has the place of the next worker standing ready."""
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from rlm_sandbox import IsolationUnavailable, Sandbox
-from rlm_sandbox.host.zygote import ENVIRONMENT, NURSERY, Breed
-from tests.rlm_sandbox import program
+from rlm_sandbox import Limits, Sandbox, StartFailed
+from rlm_sandbox.host.nursery import NURSERY, Breed
+from rlm_sandbox.host.texts import Texts
+from rlm_sandbox.host.zygote import ENVIRONMENT
+from tests.census import children, standing
 
-
-def test_sandboxes_of_one_kind_share_a_zygote() -> None:
-    with Sandbox(), Sandbox():
-        before = NURSERY.pids()
-        with Sandbox():
-            assert NURSERY.pids() == before
+PATIENCE = 30.0
 
 
 def test_a_zygote_is_executed_not_forked_and_knows_nothing_of_our_environment() -> None:
@@ -30,31 +30,67 @@ def test_a_zygote_is_executed_not_forked_and_knows_nothing_of_our_environment() 
             assert names <= set(ENVIRONMENT)
 
 
-def test_the_tier_of_a_breed_is_what_was_asked_for() -> None:
-    assert NURSERY.tier(Breed("auto")).name in {"full", "standard"}
-    assert "rlimits" in NURSERY.layers(Breed("auto"))
+def cradles() -> set[int]:
+    """The inits that stand ready. One that is being made is waited for."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := standing() - set(NURSERY.pids())):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return found
 
 
-def test_an_isolation_that_is_not_there_starts_nothing() -> None:
+def init_of(box: Sandbox) -> int | None:
+    link = box._keeper._link
+    assert link is not None
+    return psutil.Process(link.process.pid).ppid()
+
+
+def test_a_worker_takes_the_place_that_stands_ready() -> None:
+    Sandbox().close()
+    ready = cradles()
+    with Sandbox() as box:
+        assert init_of(box) in ready
+
+
+def test_a_place_of_another_size_is_not_taken() -> None:
+    Sandbox().close()
+    ready = cradles()
+    with Sandbox(limits=Limits(tmp_bytes="1MiB"), imports="all") as box:
+        assert init_of(box) not in ready
+        if "mount" in box.layers:
+            told = box.exec("import os; s = os.statvfs('/tmp'); print(s.f_blocks * s.f_frsize)")
+            assert int(told.stdout) <= 2 * 2**20
+
+
+def test_a_place_whose_init_was_killed_is_made_anew() -> None:
+    Sandbox().close()
+    for pid in cradles():
+        os.kill(pid, signal.SIGKILL)
+    with Sandbox() as box:
+        assert box.exec("6 * 7").stdout == "42\n"
+
+
+def test_there_is_one_place_for_each_zygote_however_many_workers_came() -> None:
+    for _ in range(3):
+        boxes = [Sandbox() for _ in range(3)]
+        for box in boxes:
+            box.close()
+    deadline = time.monotonic() + PATIENCE
+    zygotes = set(NURSERY.pids())
+    while len(left := children(zygotes)) > len(zygotes):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.005)
+
+
+def test_a_text_that_cannot_be_held_is_an_error_and_leaves_no_zygote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = NURSERY.pids()
-    with pytest.raises((ValueError, IsolationUnavailable), match="isolation"):
-        NURSERY.tier(Breed("bottle"))
+    monkeypatch.setattr("rlm_sandbox.host.zygote.file_of", _longer_than_it_is)
+    with pytest.raises(StartFailed, match="the text 'P' cannot be held"):
+        NURSERY.tier(Breed(texts=Texts({"P": "text"})))
     assert NURSERY.pids() == before
 
 
-def test_many_threads_that_open_the_first_sandbox_at_once_start_one_zygote() -> None:
-    out = program.run("""
-        import threading
-        from rlm_sandbox import Sandbox
-        from rlm_sandbox.host.zygote import NURSERY
-        start = threading.Barrier(6)
-        def work():
-            start.wait()
-            with Sandbox() as box:
-                box.exec("x = 1")
-        threads = [threading.Thread(target=work) for _ in range(6)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
-        print(len(NURSERY.pids()))
-    """)
-    assert out == "1\n"
+def _longer_than_it_is(_text: str) -> tuple[int, int]:
+    return os.memfd_create("rlm-text"), 1_000_000
