@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import threading
@@ -44,6 +45,7 @@ HOSTILE = (
     "raise SystemExit",
     "llm_batch(['who?'] * 50)",
 )
+REQUESTS = int(os.environ.get("RLM_SOAK_REQUESTS", "600"))
 EXPECTED = {200, 400, 401, 404, 413, 422, 429, 500, 502, 503, 504}
 PROFILE = """
 [profiles.fast]
@@ -140,9 +142,8 @@ def settled(process: psutil.Process, model: ChatServer, before: Counter[str]) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("requests", [600])
 def test_nothing_is_left_of_faults_disconnects_and_hostile_code(
-    requests: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -158,12 +159,12 @@ def test_nothing_is_left_of_faults_disconnects_and_hostile_code(
                 crowd.ask(number)
             before, memory = kept(process, model), process.memory_info().rss
             with ThreadPoolExecutor(16) as clients:
-                list(clients.map(crowd.ask, range(8, requests)))
+                list(clients.map(crowd.ask, range(8, REQUESTS)))
             now = settled(process, model, before)
             assert now - before == Counter(), f"it has more than before: {before} {now}"
             assert set(crowd.statuses) <= EXPECTED
             assert set(crowd.statuses) >= {200, 400, 404, 413, 502}, crowd.statuses
-            assert crowd.statuses[200] > requests / 20
+            assert crowd.statuses[200] > REQUESTS / 20
             assert process.memory_info().rss < 2 * memory + 100_000_000
             model.behaviours = [chat("FINAL: still here")]
             headers = {"authorization": f"Bearer {KEY}"}
