@@ -19,7 +19,7 @@ from tests.rlm_core.cli.command import COMMAND, environment, home
 
 __all__ = ["home"]
 DEADLINE = 120.0
-TASKS_PER_KILL = 6  # so that there is always something left to be killed in
+TASKS_PER_KILL = 5  # so that there is always something left to be killed in
 SEED = 20251122
 CODE = "```python\nfound = ctx.find('task')\nprint(found, P)\n```"
 TORN = (b'{"custom_id": "t-torn', b'{"cus', b"{", b"\0" * 300, b'{"custom_id": "a", "st\0\0\0')

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_core.chat_request import (
@@ -177,6 +177,7 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["messages", "n", "tools", "rlm", "role", "content", "type", "text", "file"])
 
 
+@settings(max_examples=40)
 @given(body=st.dictionaries(KEYS, JSON | st.lists(st.dictionaries(KEYS, JSON)), max_size=5))
 def test_no_request_does_anything_but_be_read_or_be_refused(body: dict[str, Any]) -> None:
     try:
@@ -185,6 +186,7 @@ def test_no_request_does_anything_but_be_read_or_be_refused(body: dict[str, Any]
         return
 
 
+@settings(max_examples=40)
 @given(lengths=st.lists(st.integers(0, 9000), min_size=1, max_size=5))
 def test_nothing_of_a_request_is_lost(lengths: list[int]) -> None:
     texts = [f"<{number}>" + "x" * length for number, length in enumerate(lengths)]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_core.batch.budget import UNLIMITED, Budget
@@ -62,6 +62,7 @@ ACTIONS = st.lists(
 )
 
 
+@settings(max_examples=60)
 @given(limit=st.floats(0.01, 100), actions=ACTIONS)
 def test_granted_and_spent_are_never_more_than_there_is(
     limit: float, actions: list[tuple[bool, float, float, int]]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from rlm_core.batch.ids import IdTable
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.text(max_size=8), st.integers(0, 2**64 - 1)), max_size=50))
 def test_it_is_a_dict_from_ids_to_numbers(pairs: list[tuple[str, int]]) -> None:
     table, model = IdTable(), dict(pairs)

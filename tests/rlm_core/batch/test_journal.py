@@ -135,15 +135,15 @@ import resource, signal, sys
 from pathlib import Path
 from rlm_core.batch.errors import OutputUnwritable
 from rlm_core.batch.journal import Journal
-from tests.rlm_core.batch.test_journal import line
 
+first, rest = sys.stdin.buffer.readline(), sys.stdin.buffer.readlines()
 journal = Journal(sys.argv[1])
-journal.append([line("a")])
+journal.append([first])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-full = len(line("a")) + 40
+full = len(first) + 40
 resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
 try:
-    journal.append([line("b"), line("c")])
+    journal.append(rest)
 except OutputUnwritable as error:
     print("told:", error)
 journal.close()
@@ -154,11 +154,11 @@ def test_a_full_disk_leaves_whole_lines_and_an_error_that_says_what_to_do(path: 
     root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", FILLS_THE_DISK, str(path)],
+        input=line("a") + line("b") + line("c"),
         capture_output=True,
-        text=True,
         check=True,
         timeout=60,
         env=os.environ | {"PYTHONPATH": str(root)},
     )
-    assert "results cannot be written" in done.stdout
+    assert b"results cannot be written" in done.stdout
     assert path.read_bytes() == line("a")

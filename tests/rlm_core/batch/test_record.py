@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_core.batch.outcome import NOTHING, TaskError
@@ -45,6 +45,7 @@ def test_a_line_has_all_that_was_promised() -> None:
     }
 
 
+@settings(max_examples=50)
 @given(name=st.text(), answer=st.none() | st.text(), told=st.text())
 def test_any_text_is_one_line_that_can_be_read_again(
     name: str, answer: str | None, told: str
@@ -71,6 +72,7 @@ def test_what_is_no_result_is_none(line: bytes) -> None:
     assert read_line(line) is None
 
 
+@settings(max_examples=30)
 @given(length=st.integers(1, 200))
 def test_every_beginning_of_a_line_may_be_torn(length: int) -> None:
     assert may_be_torn(RECORD.to_line()[:length])

@@ -268,7 +268,7 @@ def test_slots_may_come_and_go() -> None:
 OUTCOMES = st.sampled_from([ANSWERED, ANSWERED, ANSWERED, BROKEN, HOPELESS, Lost("gone")])
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(count=st.integers(0, 12), slots=st.integers(1, 4), data=st.data())
 def test_every_task_is_written_exactly_once_whatever_happens(
     count: int, slots: int, data: st.DataObject

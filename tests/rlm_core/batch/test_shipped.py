@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_core.batch.shipped import ShippedContext
@@ -11,6 +11,7 @@ from rlm_core.context import Context
 
 
 @pytest.mark.parametrize("protocol", [4, 5])
+@settings(max_examples=30)
 @given(documents=st.lists(st.text(max_size=20), max_size=5))
 def test_a_context_comes_out_as_it_went_in(documents: list[str], protocol: int) -> None:
     context = Context.from_documents(documents)
