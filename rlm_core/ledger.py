@@ -29,6 +29,8 @@ class Reservation:
 
     charge: Charge
     subcall: bool
+    model: str | None = None
+    """What the model was called when it was asked."""
 
 
 class Ledger:
@@ -85,7 +87,7 @@ class Ledger:
             if limit is not None:
                 left = limit - self._used.tokens - self._used.held.tokens
                 wanted = replace(wanted, tokens=min(wanted.tokens, left))
-            return self._hold(wanted, subcall=subcall)
+            return self._hold(wanted, model, subcall=subcall)
 
     def hold_for_subcall(
         self,
@@ -108,7 +110,7 @@ class Ledger:
                 stopped()
                 self._wait()
             self._take_subcall(depth, deepest)
-            return self._hold(wanted, subcall=True)
+            return self._hold(wanted, model, subcall=True)
 
     def hold_if_it_fits(
         self, depth: int, prompt_tokens: int, max_tokens: int, model: str | None, *, deepest: int
@@ -119,11 +121,16 @@ class Ledger:
             if not self._fits(wanted):
                 return None
             self._take_subcall(depth, deepest)
-            return self._hold(wanted, subcall=True)
+            return self._hold(wanted, model, subcall=True)
 
     def settle(self, held: Reservation, usage: Usage, model: str | None) -> None:
-        """Record what a call really used, even where that is more than was left."""
-        cost = self.policy.price_of(model).of(usage.prompt_tokens, usage.completion_tokens)
+        """Record what a call really used, even where that is more than was left.
+
+        `model` is who answered, as far as that was told.
+        """
+        cost = self.policy.price_of(model, held.model).of(
+            usage.prompt_tokens, usage.completion_tokens
+        )
         charge = held.charge
         with self._lock:
             used = self._used
@@ -178,7 +185,7 @@ class Ledger:
         """Hold tokens for a subcall, all or none. Raises MaxTokensExceeded."""
         with self._lock:
             rules.check_charge(self.policy, self._used, charge, subcall=True)
-            self._hold(charge, subcall=True)
+            self._hold(charge, None, subcall=True)
 
     def release(self, charge: Charge) -> None:
         """Give back what `reserve` held. Raises ValueError for more than is held."""
@@ -233,9 +240,9 @@ class Ledger:
         if tokens > self._used.held_for_subcalls:
             raise ValueError(f"{tokens} tokens are not held: only {self._used.held_for_subcalls}")
 
-    def _hold(self, charge: Charge, *, subcall: bool) -> Reservation:
+    def _hold(self, charge: Charge, model: str | None, *, subcall: bool) -> Reservation:
         self._change_held(charge.tokens, charge.cost, subcall=subcall)
-        return Reservation(charge, subcall)
+        return Reservation(charge, subcall, model)
 
     def _drop(self, charge: Charge, *, subcall: bool) -> None:
         self._change_held(-charge.tokens, -charge.cost, subcall=subcall)

@@ -105,9 +105,13 @@ class Policy:
         object.__setattr__(self, "_ledger", ledger)
         return ledger
 
-    def price_of(self, model: str | None) -> Price:
-        """The price of a model; free where the caller gave none."""
-        return self.prices.get(model or "*") or self.prices.get("*") or Price(0.0, 0.0)
+    def price_of(self, *names: str | None) -> Price:
+        """The price of a model, by the first of its names that has one; else that of "*", or free.
+
+        Servers may call a model otherwise than it was asked for: "m-2026-05-01" for "m".
+        """
+        priced = (self.prices[name] for name in (*names, "*") if name in self.prices)
+        return next(priced, Price(0.0, 0.0))
 
     @property
     def steps(self) -> int:

@@ -77,6 +77,14 @@ def test_money_is_reserved_at_the_price_of_the_model_and_settled_by_use() -> Non
     hold(ledger, 1)
 
 
+def test_a_server_that_calls_the_model_otherwise_is_paid_the_same() -> None:
+    ledger = Ledger(Policy(prices={"m": Price(1_000_000, 0), "m-new": Price(2_000_000, 0)}))
+    for told, cost in (("m-2026-05-01", 3.0), (None, 3.0), ("m-new", 6.0)):
+        before = ledger.used().cost
+        ledger.settle(ledger.hold_for_root(1, 1, "m"), Usage(3, 0, 3), told)
+        assert ledger.used().cost - before == cost
+
+
 def hold_now(ledger: Ledger) -> None:
     """A hold that does not wait: it says at once that the run has been stopped."""
     try:
