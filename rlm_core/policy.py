@@ -110,8 +110,10 @@ class Policy:
 
         Servers may call a model otherwise than it was asked for: "m-2026-05-01" for "m".
         """
-        priced = (self.prices[name] for name in (*names, "*") if name in self.prices)
-        return next(priced, Price(0.0, 0.0))
+        for name in (*names, "*"):
+            if name is not None and name in self.prices:
+                return self.prices[name]
+        return Price(0.0, 0.0)
 
     @property
     def steps(self) -> int:

@@ -65,6 +65,7 @@ def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) 
     from rlm_core.batch.schedule import Rules
 
     control = Control()
+    _require_prices(arguments, settings.model)
     with ExitStack() as resources:
         manner = _manner(arguments, settings, resources)
         plan = Plan(
@@ -89,6 +90,17 @@ def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) 
         resources.callback(show.close)
         with _heeding_signals(control, output):
             return carry_out(replace(plan, listener=show))
+
+
+def _require_prices(arguments: BatchArguments, model: OfflineModel | ServedModel) -> None:
+    """A limit on money that does not see half of it is none. Raises UsageError."""
+    priced = {name for name, _ in arguments.prices}
+    if arguments.max_cost is None or "*" in priced or not isinstance(model, ServedModel):
+        return
+    asked = [name for name in (model.name, model.sub_name) if name is not None]
+    free = [name for name in asked if priced.isdisjoint((name, name.partition("/")[2]))]
+    if free:
+        raise UsageError(f"--max-cost needs the price of {free[0]} too: --price {free[0]}=IN:OUT")
 
 
 def _engine(arguments: BatchArguments) -> Callable[[Plan, ExitStack], Engine] | None:

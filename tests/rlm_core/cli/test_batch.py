@@ -104,6 +104,8 @@ def test_what_it_costs_is_told_and_bounded(home: Path) -> None:
         assert {line["cost"] for line in results(home).values()} == {2.0}
         assert 1 <= len(results(home)) <= 3
     assert batch(home, "--max-cost", "7").returncode == Exit.USAGE
+    half = ("--model", "m", "--sub-model", "n", "--price", "m=1:1", "--max-cost", "7")
+    assert "the price of n" in batch(home, *half).stderr
 
 
 def test_a_model_that_refuses_the_key_ends_it(home: Path) -> None:
