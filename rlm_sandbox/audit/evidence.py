@@ -90,7 +90,7 @@ def marks_seen(program: Program, trial: Trial) -> Generator[None]:
     over = threading.Event()
 
     def look() -> None:
-        seen: set[int] = set()
+        seen = set(processes_named(trial.names.mark))
         while not over.wait(LOOK_SECONDS):
             seen |= set(processes_named(trial.names.mark))
         trial.findings += [f"process: {pid} bore the mark" for pid in seen]

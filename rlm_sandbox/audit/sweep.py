@@ -48,6 +48,7 @@ class Sweep:
         functions = {"about": self._about, "came_back": self._came_back}
         targets = {"nr": {}, "token": "", "mark": "", "name": "sweep", "prefix": ""}
         left = [number for number in program.numbers if number not in self._excepted]
+        repeated: set[int] = set()
         while left:
             self._at = None
             with opening(program, functions) as box:
@@ -56,8 +57,18 @@ class Sweep:
                 box.exec(program.code)
             if self._at is None:
                 return [f"the sweep stopped before {left[0]}"]
-            left = [number for number in left if number > self._at[0]]
+            last = self._at[0]
+            again = last not in repeated and self._owes(last)
+            repeated.add(last)
+            left = [number for number in left if number > last or (again and number == last)]
         return [*self._surprises(program)]
+
+    def _owes(self, number: int) -> bool:
+        """A call of this number should have come back: perhaps it was only the step's last."""
+        return any(
+            self.predicted(number, junk) is not None and (number, junk) not in self._seen
+            for junk in JUNK
+        )
 
     def _about(self, number: int, junk: int) -> None:
         self._at = (number, junk)

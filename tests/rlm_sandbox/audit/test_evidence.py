@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -29,7 +28,7 @@ PROGRAM = Program(
 def marked() -> Iterator[Names]:
     """Names of a program whose mark is in a running process's command line."""
     names = Names()
-    code = "import sys, time; print(flush=True); time.sleep(60)"
+    code = "import sys, time; print(flush=True); time.sleep(600)"
     command = [sys.executable, "-I", "-S", "-c", code, names.mark]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -41,7 +40,7 @@ def marked() -> Iterator[Names]:
 def test_a_marked_process_is_seen_while_a_step_runs(marked: Names) -> None:
     trial = Trial(marked)
     with evidence.marks_seen(PROGRAM, trial):
-        time.sleep(3 * evidence.LOOK_SECONDS)
+        pass
     assert "bore the mark" in trial.findings[0]
 
 

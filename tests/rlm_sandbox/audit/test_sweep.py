@@ -42,6 +42,23 @@ def test_it_goes_on_after_a_call_that_ends_the_session(layers: frozenset[Layer])
     assert (234, JUNK[0]) in sweep._seen
 
 
+def test_a_call_at_which_the_step_was_over_is_made_again(
+    layers: frozenset[Layer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(layers)
+    came_back, heard = sweep._came_back, []
+
+    def late_once(number: int, junk: int, result: int, error: int) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            raise TimeoutError("the step is over")
+        came_back(number, junk, result, error)
+
+    monkeypatch.setattr(sweep, "_came_back", late_once)
+    assert sweep.run(replace(SWEEP, numbers=range(1000, 1003)), opening) == []
+    assert heard[:3] == [1000, 1000, 1000]
+
+
 def test_a_filter_that_does_otherwise_than_its_table_is_found_out(
     layers: frozenset[Layer],
 ) -> None:
