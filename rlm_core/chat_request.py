@@ -28,8 +28,8 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from rlm_core.context import DOCUMENT_SEPARATOR, Context
-from rlm_core.documents import decode
 from rlm_core.errors import ContextError, RLMError
+from rlm_core.files import decode
 
 QUESTION_CHARS = 4_000
 """A longer text is material, not a question: the model searches it instead of reading it."""

@@ -117,9 +117,30 @@ class Context:
         of a directory that are not UTF-8 text are left out. Raises ContextError for a path that
         is missing, binary, not UTF-8 or without any text file.
         """
-        from rlm_core.documents import read_paths
+        from rlm_core.files import read_files
 
-        return read_paths(paths, separator=separator).context
+        files = read_files(paths)
+        return cls.of_files(files.names, files.texts, alone=files.alone, separator=separator)
+
+    @classmethod
+    def of_files(
+        cls,
+        names: Iterable[str],
+        texts: Sequence[str],
+        *,
+        alone: bool,
+        separator: str = DOCUMENT_SEPARATOR,
+    ) -> Context:
+        """A context of texts whose files have these names: one text, or a list of documents."""
+        if alone:
+            return cls(texts[0], tuple(texts), paths=tuple(names))
+        bounds: list[int] = []
+        position = 0
+        for text in texts:
+            bounds += [position, position + len(text)]
+            position += len(text) + len(separator)
+        whole = separator.join(texts)  # what was read is not held a second time: spans of this
+        return cls(whole, DocumentSpans(whole, bounds), "document_list", tuple(names))
 
     def len_chars(self) -> int:
         """Characters in the whole text."""

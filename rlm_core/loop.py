@@ -10,7 +10,6 @@ events give the same actions again, so that a recorded run can be replayed witho
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from rlm_core import salvage, verdict
@@ -28,16 +27,8 @@ from rlm_core.phases import (
     Salvaging,
 )
 from rlm_core.reply import Code, Final, FinalVar, Neither, Reply, Why, parse_reply
-from rlm_core.salvage import (
-    TryCode,
-    TryFinal,
-    TryStdout,
-    TrySummary,
-    TryText,
-    TryVariables,
-)
+from rlm_core.salvage import Salvage
 from rlm_core.stimuli import (
-    NO_ANSWER,
     Ask,
     Begin,
     Clear,
@@ -58,7 +49,6 @@ from rlm_core.typed import Mistyped, Typed
 from rlm_core.verdict import Accepted, Blocked, Done, NotYet, Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
 
     from rlm_core.rules import EpisodeRules
     from rlm_core.stimuli import Action, Actions, Event, Values
@@ -100,7 +90,6 @@ class Episode:
         self._prints = 0
         self._turn: tuple[str, Feedback] | None = None
         self._same_turns = 1
-        self._plan: deque[salvage.Attempt] = deque()
         self._before: list[Action] = []
 
     def handle(self, event: Event) -> Actions:
@@ -130,8 +119,8 @@ class Episode:
                 return self._compact(text.strip() or None)
             case Compacting(), Refused():
                 return self._compact(None)
-            case Salvaging(ending, attempt), _:
-                return self._on_attempt(ending, attempt, event)
+            case Salvaging(salvage), _:
+                return self._on_attempt(salvage, event)
         raise ValueError(f"{type(event).__name__} is not expected in {self._phase}")
 
     # --- replies ------------------------------------------------------------------------------
@@ -268,7 +257,7 @@ class Episode:
 
     def _auto_answer(self, answer: str, value: Value) -> Action | None:
         """The variable holds an answer: finish, unless it is of another type than asked for."""
-        read = self._read(value)
+        read = self.rules.read(value)
         if isinstance(read, Mistyped):
             self._complain(read.error)
             return None
@@ -347,15 +336,11 @@ class Episode:
 
     def _finish(self, value: Value, ending: Ending) -> Action:
         """The model's final: the end, unless it is of another type than asked for."""
-        read = self._read(value)
+        read = self.rules.read(value)
         if isinstance(read, Mistyped):
             self._complain(read.error)
             return self._next()
         return self._over(value.text, RunStatus.ANSWERED, ending, read)
-
-    def _read(self, value: Value) -> Typed | Mistyped | None:
-        """The value as the type that was asked for; None where any will do."""
-        return None if self.rules.output is None else self.rules.output.read(value)
 
     def _over(self, answer: str, status: RunStatus, ending: Ending, read: Typed | None) -> Action:
         self._phase = Over()
@@ -365,73 +350,21 @@ class Episode:
         """Something stops the episode: look for the best answer there is."""
         fallback = None if self._fallback_used else self.rules.fallback_code
         attempts = salvage.plan(ending, self.rules, self.reply, self._text, fallback=fallback)
-        self._plan = deque(attempts)
-        return self._salvage(ending)
+        return self._attempt(Salvage(ending, self.rules, attempts))
 
-    def _salvage(self, ending: Ending) -> Action:
-        while self._plan:
-            attempt = self._plan.popleft()
-            self._phase = Salvaging(ending, attempt)
-            given: Action | None = None
-            match attempt:
-                case TryVariables(names):
-                    return Look(names)
-                case TrySummary():
-                    messages = self._conversation.ask_for_summary(self._feedback, self.step)
-                    return Ask(messages, self.rules.max_tokens, "summary")
-                case TryCode(code):
-                    return Run(code, salvage.answer_names(self.rules))
-                case TryFinal(FinalVar(name)) | TryFinal(Final(name=str(name))):
-                    return Look((name,))
-                case TryFinal(Final(text)) | TryText(text):
-                    given = self._given(Value(text), ending)
-                case TryStdout():
-                    given = self._given(Value(self._stdout), ending)
-            if given is not None:
-                return given
+    def _attempt(self, salvage: Salvage) -> Action:
+        action = salvage.next(self._conversation, self._feedback, self.step, self._stdout)
+        self._phase = Over() if isinstance(action, Finish) else Salvaging(salvage)
+        return action
+
+    def _on_attempt(self, salvage: Salvage, event: Event) -> Action:
+        if isinstance(event, Ran):
+            self._take(event)
+        finish = salvage.hear(event)
+        if finish is None:
+            return self._attempt(salvage)
         self._phase = Over()
-        return Finish(NO_ANSWER, RunStatus.NO_ANSWER, ending)
-
-    def _on_attempt(self, ending: Ending, attempt: salvage.Attempt, event: Event) -> Action:
-        match event:
-            case Ran():
-                self._take(event)
-                submitted = () if event.submitted is None else (event.submitted,)
-                return self._first_of((*submitted, *event.values.values()), ending)
-            case Looked(values):
-                if isinstance(attempt, TryFinal) and isinstance(attempt.final, Final):
-                    self._plan.appendleft(TryText(attempt.final.text))
-                return self._first_of(values.values(), ending)
-            case Replied(text):
-                return self._on_summary(text, ending)
-            case Refused():
-                return self._salvage(ending)
-        raise ValueError(f"{type(event).__name__} is not expected in {self._phase}")
-
-    def _on_summary(self, text: str, ending: Ending) -> Action:
-        match parse_reply(text):
-            case Final() | FinalVar() as final:
-                self._plan.appendleft(TryFinal(final))
-            case Neither(Why.PROSE | Why.PLAN):
-                self._plan.appendleft(TryText(text))
-        return self._salvage(ending)
-
-    def _first_of(self, values: Iterable[Value], ending: Ending) -> Action:
-        for value in values:
-            given = self._given(value, ending)
-            if given is not None:
-                return given
-        return self._salvage(ending)
-
-    def _given(self, value: Value, ending: Ending) -> Action | None:
-        """The end with this value as the best there was, or None where it is no answer."""
-        read = self._read(value)
-        if isinstance(read, Mistyped):
-            return None
-        answer = value.text.strip() if read is not None else verdict.salvageable(value)
-        if answer is None or not verdict.usable(answer):
-            return None
-        return self._over(answer, RunStatus.LIMITED, ending, read)
+        return finish
 
     # --- small things -------------------------------------------------------------------------
 

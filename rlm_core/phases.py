@@ -8,8 +8,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from rlm_core.reply import Code, Final, FinalVar
-    from rlm_core.salvage import Attempt
-    from rlm_core.stimuli import Ending
+    from rlm_core.salvage import Salvage
 
 
 class Ready(Struct, frozen=True):
@@ -45,10 +44,9 @@ class Compacting(Struct, frozen=True):
 
 
 class Salvaging(Struct, frozen=True):
-    """The episode ends; this attempt at a best answer is under way."""
+    """The episode ends; an attempt at a best answer is under way."""
 
-    ending: Ending
-    attempt: Attempt
+    salvage: Salvage
 
 
 class Over(Struct, frozen=True):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from rlm_core.prompts import BASE_SYSTEM_PROMPT
 
 if TYPE_CHECKING:
-    from rlm_core.typed import AnswerReader
+    from rlm_core.stimuli import Value
+    from rlm_core.typed import AnswerReader, Mistyped, Typed
 
 COMMON_ANSWER_NAMES = ("final_answer", "answer", "result", "summary")
 """Variables that models put an answer into unasked."""
@@ -67,3 +68,7 @@ class EpisodeRules:
     """The type that the answer must have; None takes any text."""
     context_print_limit: int = 5
     """Printing the context itself that often ends the episode; each time there is advice."""
+
+    def read(self, value: Value) -> Typed | Mistyped | None:
+        """A value as the type that was asked for; None where any will do."""
+        return None if self.output is None else self.output.read(value)

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
-from rlm_core.reply import Code, Final, FinalVar, Neither, Reply
+from rlm_core.reply import Code, Final, FinalVar, Neither, Reply, Why, parse_reply
 from rlm_core.rules import COMMON_ANSWER_NAMES, EpisodeRules
-from rlm_core.stimuli import Ending
+from rlm_core.stimuli import (
+    NO_ANSWER,
+    Ask,
+    Ending,
+    Finish,
+    Look,
+    Looked,
+    Ran,
+    Refused,
+    Replied,
+    Run,
+    RunStatus,
+    Value,
+)
+from rlm_core.typed import Mistyped
+from rlm_core.verdict import salvageable, usable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rlm_core.conversation import Conversation, Feedback
+    from rlm_core.stimuli import Event
 
 
 class TryVariables(Struct, frozen=True):
@@ -42,6 +66,84 @@ class TryText(Struct, frozen=True):
 
 
 Attempt = TryVariables | TrySummary | TryCode | TryFinal | TryStdout | TryText
+
+
+class Salvage:
+    """Attempts, one after the other, until one gives an answer."""
+
+    def __init__(self, ending: Ending, rules: EpisodeRules, attempts: Iterable[Attempt]) -> None:
+        self.ending = ending
+        self._rules = rules
+        self._left = deque(attempts)
+        self._attempt: Attempt | None = None
+
+    def __repr__(self) -> str:
+        return f"Salvage({self.ending!r}, {self._attempt!r})"
+
+    def next(
+        self, conversation: Conversation, feedback: Feedback, step: int, stdout: str
+    ) -> Look | Run | Ask | Finish:
+        """What the next attempt needs, or the end. `stdout` is what was printed last."""
+        while self._left:
+            self._attempt = self._left.popleft()
+            given: Finish | None = None
+            match self._attempt:
+                case TryVariables(names):
+                    return Look(names)
+                case TrySummary():
+                    messages = conversation.ask_for_summary(feedback, step)
+                    return Ask(messages, self._rules.max_tokens, "summary")
+                case TryCode(code):
+                    return Run(code, answer_names(self._rules))
+                case TryFinal(FinalVar(name)) | TryFinal(Final(name=str(name))):
+                    return Look((name,))
+                case TryFinal(Final(text)) | TryText(text):
+                    given = self._given(Value(text))
+                case TryStdout():
+                    given = self._given(Value(stdout))
+            if given is not None:
+                return given
+        return Finish(NO_ANSWER, RunStatus.NO_ANSWER, self.ending)
+
+    def hear(self, event: Event) -> Finish | None:
+        """What came of the attempt: the end, or None. Raises ValueError for another event."""
+        match event:
+            case Ran(submitted=submitted, values=values):
+                first = () if submitted is None else (submitted,)
+                return self._first_of((*first, *values.values()))
+            case Looked(values):
+                attempt = self._attempt
+                if isinstance(attempt, TryFinal) and isinstance(attempt.final, Final):
+                    self._left.appendleft(TryText(attempt.final.text))
+                return self._first_of(values.values())
+            case Replied(text):
+                self._hear_summary(text)
+                return None
+            case Refused():
+                return None
+        raise ValueError(f"{type(event).__name__} is not expected in {self}")
+
+    def _hear_summary(self, text: str) -> None:
+        match parse_reply(text):
+            case Final() | FinalVar() as final:
+                self._left.appendleft(TryFinal(final))
+            case Neither(Why.PROSE | Why.PLAN):
+                self._left.appendleft(TryText(text))
+
+    def _first_of(self, values: Iterable[Value]) -> Finish | None:
+        given = map(self._given, values)
+        return next((finish for finish in given if finish is not None), None)
+
+    def _given(self, value: Value) -> Finish | None:
+        """The end with this value as the best there was, or None where it is no answer."""
+        read = self._rules.read(value)
+        if isinstance(read, Mistyped):
+            return None
+        answer = value.text.strip() if read is not None else salvageable(value)
+        if answer is None or not usable(answer):
+            return None
+        typed = None if read is None else read.value
+        return Finish(answer, RunStatus.LIMITED, self.ending, typed)
 
 
 def answer_names(rules: EpisodeRules) -> tuple[str, ...]:

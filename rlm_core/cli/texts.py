@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from rlm_core.cli.settings import UsageError
 from rlm_core.context import Context
-from rlm_core.documents import decode, read_paths
+from rlm_core.documents import read_paths
 from rlm_core.errors import ContextError
+from rlm_core.files import decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

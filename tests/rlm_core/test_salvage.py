@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
+from rlm_core.conversation import ContextFacts, Conversation, Feedback
 from rlm_core.reply import Code, Final, FinalVar, Neither, Why
 from rlm_core.rules import AutoFinalize, EpisodeRules
 from rlm_core.salvage import (
+    Salvage,
     TryCode,
     TryFinal,
     TryStdout,
@@ -12,7 +16,7 @@ from rlm_core.salvage import (
     answer_names,
     plan,
 )
-from rlm_core.stimuli import Ending
+from rlm_core.stimuli import Begin, Ending, Finish, Look, Looked, RunStatus, Value
 
 PLAIN = EpisodeRules()
 AUTO = EpisodeRules(auto_finalize=AutoFinalize("found"))
@@ -72,3 +76,21 @@ def test_in_a_circle_a_final_that_was_ignored_is_taken() -> None:
 
 def test_the_context_itself_is_never_given_as_the_answer() -> None:
     assert plan(Ending.CONTEXT_PRINTED, PLAIN, None, "", fallback=None) == [COMMON]
+
+
+def test_attempts_follow_each_other_until_one_gives_an_answer() -> None:
+    rules = EpisodeRules()
+    salvage = Salvage(Ending.MAX_STEPS, rules, [TryVariables(("a", "b")), TryText("said")])
+    conversation, feedback = Conversation(rules, "Q?", ContextFacts(1)), Feedback()
+    assert salvage.next(conversation, feedback, 1, "") == Look(("a", "b"))
+    assert salvage.hear(Looked({"a": Value("None", "none")})) is None
+    assert salvage.next(conversation, feedback, 1, "") == Finish(
+        "said", RunStatus.LIMITED, Ending.MAX_STEPS
+    )
+    end = salvage.next(conversation, feedback, 1, "")
+    assert end == Finish("NO_ANSWER", RunStatus.NO_ANSWER, Ending.MAX_STEPS)
+
+
+def test_what_was_not_asked_for_is_the_drivers_mistake() -> None:
+    with pytest.raises(ValueError, match="Begin is not expected"):
+        Salvage(Ending.MAX_STEPS, EpisodeRules(), []).hear(Begin())
