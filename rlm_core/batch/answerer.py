@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from rlm_core.batch.budget import UNLIMITED
 from rlm_core.batch.outcome import NOTHING, Completed, Stopped, failure
+from rlm_core.batch.sandboxes import SETTLED, Sandboxes
 from rlm_core.batch.task import Chat, Files, Inline, Loaded, Shared
 from rlm_core.chat_request import Asked, Straight
 from rlm_core.context import Context
@@ -29,7 +30,6 @@ from rlm_core.run import RunUsage
 from rlm_core.running import Running
 from rlm_core.stimuli import RunStatus
 from rlm_core.straight import StraightQuestion
-from rlm_sandbox import SandboxPool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SETTLED = ("limits", "isolation", "imports", "packages")
-"""Options that all sandboxes of a batch have in common: its pool has them."""
 REPLY_TOKENS = 4_096  # a program with its reasoning
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
@@ -64,9 +62,8 @@ class Manner:
 class Answerer:
     """Answers tasks, several at once from several threads. Close it when there are no more.
 
-    `at_once` is how many there will be: so many sandboxes stand ready or are in use, and a few
-    more are being made for the next. Each is for one task, and closed after it. `stop` ends what
-    is under way. Raises ConfigError, IsolationUnavailable and StartFailed for what cannot work.
+    `at_once` is how many there will be (see `Sandboxes`). `stop` ends what is under way. Raises
+    ConfigError, IsolationUnavailable and StartFailed for what cannot work.
     """
 
     def __init__(
@@ -81,17 +78,15 @@ class Answerer:
         self._manner = manner
         self._contexts = dict(contexts or {})
         self._options: dict[str, Any] = {
-            **manner.options,
+            **{name: each for name, each in manner.options.items() if name not in SETTLED},
             "provider_limits": Providers(manner.provider_limits),
             "subcall_adapter": models.sub,
         }
         self._lock = threading.Lock()
         self._running: set[Running[RunResult[Any]]] = set()
         self._stopped = False
-        self._rlm(manner.policy, None)  # options that cannot work are an error now, not later
-        sandboxes = {name: self._options.pop(name) for name in SETTLED if name in self._options}
-        self._pool = SandboxPool(at_once + _spares(at_once), **sandboxes)
-        self._options["pool"] = self._pool
+        RLM(models.root, **self._options)  # options that cannot work are an error now, not later
+        self._sandboxes = Sandboxes(manner.options, self._contexts, at_once=at_once)
 
     def answer(self, attempt: Attempt) -> Outcome:
         """Carry out one attempt. Whatever goes wrong with it is in the outcome."""
@@ -104,7 +99,7 @@ class Answerer:
 
     def close(self) -> None:
         """End the sandboxes that stand ready. Idempotent."""
-        self._pool.close()
+        self._sandboxes.close()
 
     def stop(self) -> None:
         """Cancel all runs; those that are asked for later are stopped as well."""
@@ -119,7 +114,9 @@ class Answerer:
         source = attempt.task.source
         if isinstance(source, Chat) and isinstance(source.request, Straight):
             return self._outcome(self._straight(source, source.request, policy), None)
-        rlm = self._rlm(policy, trace)
+        name = source.name if isinstance(source, Shared) else None
+        pool = self._sandboxes.pool(name)
+        rlm = RLM(self._models.root, **self._options, policy=policy, trace_path=trace, pool=pool)
         context = self._context(source)
         if attempt.lost and trace is not None and trace.exists():
             try:  # what was paid for before the process died is not paid for again
@@ -167,10 +164,6 @@ class Answerer:
             with self._lock:
                 self._running.discard(running)
 
-    def _rlm(self, policy: Policy, trace: Path | None) -> RLM:
-        """The runtime of one task."""
-        return RLM(self._models.root, **self._options, policy=policy, trace_path=trace)
-
     def _policy(self, attempt: Attempt) -> Policy:
         limits: dict[str, Any] = dict(attempt.task.limits)
         if attempt.grant != UNLIMITED:
@@ -196,11 +189,6 @@ class Answerer:
         return (
             None if self._manner.traces is None else Path(self._manner.traces, trace_name(task.id))
         )
-
-
-def _spares(at_once: int) -> int:
-    """Sandboxes that are made while all others are in use."""
-    return max(1, at_once // 8)
 
 
 def trace_name(custom_id: str) -> str:
