@@ -12,14 +12,11 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rlm_sandbox.confine import libc, mounts, namespaces, privileges
 from rlm_sandbox.confine.layers import Layer
-
-if TYPE_CHECKING:
-    from rlm_sandbox.confine.lockdown import Wall
-    from rlm_sandbox.protocol import WorkerLimits
+from rlm_sandbox.confine.wall import Wall
+from rlm_sandbox.protocol import WorkerLimits
 
 HOST_FOLDERS = ("/proc", "/sys", "/etc")
 _BLOCKS = 16  # a tmpfs rounds its size up to whole pages, which may be of 64 KiB

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from rlm_sandbox.confine.cgroups import Group
-from rlm_sandbox.confine.lockdown import Layer
+from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.confine.tiers import Tier
 from rlm_sandbox.errors import PackageUnavailable, StartFailed
 from rlm_sandbox.host.groups import GROUPS

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rlm_sandbox.confine import libc, lockdown, privileges, rlimits, selftest
-from rlm_sandbox.confine.lockdown import Layer, Wall
+from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.confine.wall import Wall
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
     AllowCpu,

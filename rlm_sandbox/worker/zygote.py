@@ -18,7 +18,8 @@ from typing import NoReturn
 import msgspec
 
 from rlm_sandbox.confine import landlock, libc, lockdown, namespaces, privileges
-from rlm_sandbox.confine.lockdown import Layer, Wall
+from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.confine.wall import Wall
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     Died,

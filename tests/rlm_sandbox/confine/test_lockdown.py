@@ -10,7 +10,7 @@ import pytest
 from rlm_sandbox import Sandbox
 from rlm_sandbox.confine import lockdown
 from rlm_sandbox.confine.layers import Layer
-from rlm_sandbox.confine.lockdown import Wall
+from rlm_sandbox.confine.wall import Wall
 from tests.rlm_sandbox import program
 from tests.rlm_sandbox.confine.hosts import needs
 

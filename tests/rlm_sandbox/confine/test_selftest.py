@@ -14,7 +14,7 @@ PRELUDE = """
 import os
 from rlm_sandbox.confine import selftest
 from rlm_sandbox.confine.layers import Layer
-from rlm_sandbox.confine.lockdown import Wall
+from rlm_sandbox.confine.wall import Wall
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import WorkerLimits
 limits = WorkerLimits.of(Limits(open_files=16))
