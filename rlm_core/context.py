@@ -81,7 +81,7 @@ class DocumentSpans(Sequence[str]):
         return index if index >= 0 and position < self._ends[index] else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Context:
     """A text, or a list of documents joined into one text; lengths and positions in characters."""
 
@@ -141,6 +141,12 @@ class Context:
             position += len(text) + len(separator)
         whole = separator.join(texts)  # what was read is not held a second time: spans of this
         return cls(whole, DocumentSpans(whole, bounds), "document_list", tuple(names))
+
+    def __repr__(self) -> str:
+        """Its size: the text itself may be gigabytes, and a cell shows what it ends with."""
+        documents = self.num_documents()
+        several = f" in {documents:,} documents" if documents != 1 else ""
+        return f"<Context of {len(self.text):,} characters{several}>"
 
     def len_chars(self) -> int:
         """Characters in the whole text."""

@@ -169,3 +169,9 @@ def test_plain_text_is_found_where_an_expression_finds_it(pattern: str) -> None:
     context = Context.from_text("aababaaa.b\u00e9\naaaa" * 3)
     as_expression = context.find(re.escape(pattern), regex=True, max_matches=5)
     assert context.find(pattern, max_matches=5) == as_expression
+
+
+def test_a_context_is_shown_by_its_size() -> None:
+    assert repr(Context.from_text("x" * 1_000_000)) == "<Context of 1,000,000 characters>"
+    documents = Context.from_documents(["a", "b"], separator="-")
+    assert repr(documents) == "<Context of 3 characters in 2 documents>"

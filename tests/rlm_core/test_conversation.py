@@ -94,3 +94,23 @@ def test_the_request_for_a_summary_shows_the_last_result() -> None:
     assert "seen it" in messages[-1]["content"]
     assert "no step left" in messages[-1]["content"]
     assert len(conversation.turns) == 3
+
+
+def test_a_step_looks_at_no_turn_before_it() -> None:
+    conversation = Conversation(EpisodeRules(max_history_tokens=100_000), "Who?", FACTS)
+    conversation.ask(Feedback(), 1, repl_executed=False)
+    for step in range(2, 30):
+        conversation.hear("x = 1")
+        conversation.ask(Feedback("out"), step, repl_executed=True)
+    for turn in conversation.turns:
+        turn["content"] = Unread(turn["content"])
+    conversation.hear("x = 1")
+    assert conversation.older(Feedback("out")) == []
+    conversation.ask(Feedback("out"), 30, repl_executed=True)
+
+
+class Unread(str):
+    """A text that nobody may look at."""
+
+    def __len__(self) -> int:
+        raise AssertionError("an old turn was looked at again")
