@@ -88,6 +88,8 @@ class FanOut:
             if flight is not None:
                 return flight
             self._land()
+            if self._failure is not None:  # nothing more is begun
+                raise self._failure
         return self._answering.take_off(asked)
 
     def _start(self, each: _Call | _Episode) -> None:
