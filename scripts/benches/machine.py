@@ -18,6 +18,7 @@ def this_machine() -> Machine:
         kernel=platform.release().partition("-")[0],
         python=platform.python_version(),
         load=os.getloadavg()[0],
+        nice=os.nice(0),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.benches.figures import OURS, Kind
-from scripts.benches.report import Comparison, Report, Row
+from scripts.benches.report import Comparison, Machine, Report, Row
 from scripts.benches.table import amount, goal, ratio
 
 BEGIN, END = "<!-- speed: made by scripts/bench -->", "<!-- /speed -->"
@@ -59,9 +59,13 @@ def _measured_on(report: Report) -> str:
     reached = [one.reached for row in report.rows for one in row.comparisons]
     return (
         f"{report.date}: {machine.processor}, {machine.cores} cores, Linux {machine.kernel}, "
-        f"CPython {machine.python}, load {machine.load:.1f} when it began."
+        f"CPython {machine.python}, load {machine.load:.1f} when it began{_priority(machine)}."
         f"{beside} {reached.count(True)} of {len(reached) - reached.count(None)} goals reached."
     )
+
+
+def _priority(machine: Machine) -> str:
+    return f", all of it at nice {machine.nice}" if machine.nice else ""
 
 
 def put_into(readme: Path, report: Report) -> None:

@@ -105,6 +105,8 @@ class Machine(msgspec.Struct, frozen=True):
     python: str
     load: float
     """Of the minute before: what else was running."""
+    nice: int = 0
+    """The priority of the bench and of all that it measured."""
 
 
 class Report(msgspec.Struct, frozen=True):
