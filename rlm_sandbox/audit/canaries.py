@@ -17,6 +17,9 @@ from pathlib import Path
 
 from rlm_sandbox.audit import seal
 
+ANSWER_SECONDS = 5.0
+"""How long the victim may take to answer; one that was stopped never does."""
+
 _Address = str | tuple[str, int]
 
 
@@ -150,9 +153,10 @@ class Victim:
     def revive(self) -> None:
         """Start it, or another in its place: not while it is traced, or its end is not heard of."""
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            (sys.executable, "-I", "-S", "-c", _SLEEP, self._secret),
+            (sys.executable, "-I", "-S", "-c", _ANSWER, self._secret),
+            bufsize=0,
             env={"SECRET": self._secret},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
@@ -165,6 +169,7 @@ class Victim:
 
     def harm(self) -> list[str]:
         """What has been done to it, in words."""
+        self._await_answer()
         if (status := self._process.poll()) is not None:
             found = [f"the victim has ended with status {status}"]
         else:
@@ -174,12 +179,24 @@ class Victim:
                 found.append("the victim has other processors")
         return found
 
+    def _await_answer(self) -> None:
+        """A signal that was sent to it has done what it does once it answers, or has ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"\n")
+        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_SECONDS)
+        if ready and not self._process.stdout.read(1):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ANSWER_SECONDS)
+
     def close(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
-_SLEEP = "import sys, time; sys.stdout.write('.'); sys.stdout.flush(); time.sleep(3600)"
+_ANSWER = "import sys\nprint(end='.', flush=True)\nfor line in sys.stdin: print(flush=True)"

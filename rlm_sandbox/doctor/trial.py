@@ -74,6 +74,8 @@ for name in ("environ", "cmdline", "maps"):
 attempt(lambda: dict(os.environ))
 """
 
+_ANSWER = "import sys\nfor line in sys.stdin: print(flush=True)"
+
 _SURVIVE = """
 open("/proc/self/comm", "w").write(name) if os.path.exists("/proc/self/comm") else None
 ctypes.CDLL(None).prctl(15, name.encode(), 0, 0, 0)
@@ -92,10 +94,12 @@ class Victim:
     secret: str
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            (sys.executable, "-I", "-S", "-c", "input()"),
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            (sys.executable, "-I", "-S", "-c", _ANSWER),
+            bufsize=0,
             env={"RLM_DOCTOR_SECRET": self.secret},
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         return self
@@ -105,7 +109,14 @@ class Victim:
         return self._process.pid
 
     def lives(self) -> bool:
-        return self._process.poll() is None
+        """True if it answers: one that was killed may take a while to be dead, but never does."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(b"\n")
+        except BrokenPipeError:
+            return False
+        return self._process.stdout.readline() == b"\n"
 
     def __exit__(
         self,
