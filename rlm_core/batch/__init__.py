@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rlm_core.batch.control import Control
     from rlm_core.batch.errors import (
         BadInput,
         BatchError,
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     )
     from rlm_core.batch.models import NamedModels, OfflineModels
     from rlm_core.batch.pace import Progress
-    from rlm_core.batch.run import BatchSummary, Control, run_batch
+    from rlm_core.batch.run import run_batch
     from rlm_core.batch.schedule import Why
+    from rlm_core.batch.summary import BatchSummary
 
 _HOMES = {
+    "rlm_core.batch.control": ("Control",),
     "rlm_core.batch.errors": (
         "BadInput",
         "BatchError",
@@ -31,8 +34,9 @@ _HOMES = {
     ),
     "rlm_core.batch.models": ("NamedModels", "OfflineModels"),
     "rlm_core.batch.pace": ("Progress",),
-    "rlm_core.batch.run": ("BatchSummary", "Control", "run_batch"),
+    "rlm_core.batch.run": ("run_batch",),
     "rlm_core.batch.schedule": ("Why",),
+    "rlm_core.batch.summary": ("BatchSummary",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

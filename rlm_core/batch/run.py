@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 from rlm_core.batch.answerer import Answerer, Manner
 from rlm_core.batch.begun import Begun
 from rlm_core.batch.budget import UNLIMITED, Budget
+from rlm_core.batch.control import Control
 from rlm_core.batch.errors import OutputUnwritable
 from rlm_core.batch.intake import Intake, as_file
 from rlm_core.batch.journal import Journal
@@ -19,6 +20,7 @@ from rlm_core.batch.local import LocalEngine
 from rlm_core.batch.models import GivenModels, OpenModels, Pair
 from rlm_core.batch.pace import Pace, Progress
 from rlm_core.batch.schedule import NeedTask, Over, Rules, Schedule, Start, Wait, Why
+from rlm_core.batch.summary import BatchSummary
 from rlm_core.batch.writer import Writer
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy
@@ -42,63 +44,6 @@ TICK_SECONDS = 0.5
 STOP_SECONDS = 20.0
 """How long runs that were cancelled are waited for."""
 DEFAULT_CONCURRENCY = 8
-
-
-@dataclass(frozen=True)
-class BatchSummary:
-    """How a batch ended. Counts and costs are those of the whole file of results."""
-
-    why: Why
-    told: str
-    """More about it, where there is more to say."""
-    total: int
-    """Tasks in the input."""
-    statuses: Mapping[str, int]
-    """Lines of results by their status."""
-    without_answer: int
-    before: int
-    """Lines that earlier runs of the batch had written."""
-    skipped: tuple[tuple[int, str], ...]
-    """The first lines of the input that were left out as they are no tasks: (number, why)."""
-    skipped_count: int
-    tokens: int
-    cost: float
-    seconds: float
-    """Of this run of the batch."""
-
-    @property
-    def done(self) -> int:
-        """Tasks that have a line of results."""
-        return sum(self.statuses.values())
-
-    @property
-    def is_complete(self) -> bool:
-        """True when every task has an answer."""
-        return self.why is Why.DONE and not self.without_answer
-
-
-class Control:
-    """Ends a batch from another thread, or from a signal handler. Both leave it resumable."""
-
-    def __init__(self) -> None:
-        self.finishing = False
-        self.stopping = False
-        self._wake: Callable[[], object] | None = None
-
-    def finish(self) -> None:
-        """Begin no more tasks; what runs may end."""
-        self.finishing = True
-        if self._wake is not None:
-            self._wake()
-
-    def stop(self) -> None:
-        """Cancel what runs as well."""
-        self.stopping = True
-        self.finish()
-
-    def attach(self, wake: Callable[[], object]) -> None:
-        """The batch is under way, and is woken by this."""
-        self._wake = wake
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from rlm_core.batch.answerer import Manner
+    from rlm_core.batch.control import Control
     from rlm_core.batch.engine import Engine
     from rlm_core.batch.models import MakesModels
-    from rlm_core.batch.run import BatchSummary, Control, Plan
+    from rlm_core.batch.run import Plan
+    from rlm_core.batch.summary import BatchSummary
     from rlm_core.cli.batch_arguments import BatchArguments
     from rlm_core.cli.output import Output
     from rlm_core.context import Context
@@ -61,7 +63,8 @@ def _fail(output: Output, code: Exit, error: Exception) -> int:
 
 def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) -> BatchSummary:
     from rlm_core.batch.budget import UNLIMITED
-    from rlm_core.batch.run import Control, Plan, carry_out
+    from rlm_core.batch.control import Control
+    from rlm_core.batch.run import Plan, carry_out
     from rlm_core.batch.schedule import Rules
 
     control = Control()

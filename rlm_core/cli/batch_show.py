@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rlm_core.batch.pace import Progress
-    from rlm_core.batch.run import BatchSummary
+    from rlm_core.batch.summary import BatchSummary
     from rlm_core.cli.output import Output
 
 LOG_SECONDS = 60.0

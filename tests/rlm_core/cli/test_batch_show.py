@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 
 from rlm_core.batch.pace import Progress
-from rlm_core.batch.run import BatchSummary
 from rlm_core.batch.schedule import Why
+from rlm_core.batch.summary import BatchSummary
 from rlm_core.cli.batch_show import (
     LineShow,
     LogShow,
