@@ -5,6 +5,7 @@
     ├── PackageUnavailable    a package asked for is not installed, or not as files
     ├── StartFailed           the zygote or the worker did not come up; nothing has run
     ├── SandboxClosed         the sandbox was closed; open another
+    ├── PoolExhausted         all sandboxes of a pool stayed in use: ask for more, or wait longer
     ├── SandboxBusy           another thread is using this sandbox; one step runs at a time
     ├── ControllerExhausted   this process has no file, thread or memory left for it; try again
     ├── AnswerLost            the worker died over a question; its variables are as before
