@@ -127,7 +127,7 @@ def _parsed(text: str) -> object:
         return None
     try:
         return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError, SystemError):
         return None
 
 

@@ -139,9 +139,21 @@ def _ends(lines: list[str], start: int) -> list[int]:
 def _parsed(source: str) -> ast.Module | None:
     _keep_warnings_to_ourselves()
     try:
-        return ast.parse(source, _FILE)
+        return _parsed_at_last(source)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
+
+
+def _parsed_at_last(source: str) -> ast.Module:
+    """Up to Python 3.12 threads that parse at once mix their depths up (python/cpython#106905)."""
+    tries = 10
+    while True:
+        try:
+            return ast.parse(source, _FILE)
+        except SystemError:
+            tries -= 1
+            if not tries:
+                raise
 
 
 _remembered = lru_cache(maxsize=16)(_parsed)

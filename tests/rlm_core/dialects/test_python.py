@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from rlm_core.dialects import python
@@ -46,3 +48,18 @@ def test_invalid_escapes_in_model_code_raise_no_warning_here() -> None:
 def test_a_passage_of_code_is_found_in_prose() -> None:
     assert python.passage("Well.\n\nx = 1\nprint(x)\n\nThat is it.") == "x = 1\nprint(x)"
     assert python.passage("Nothing to see here.") is None
+
+
+def test_a_parse_that_another_thread_has_disturbed_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disturbed = ["once", "twice"]
+    parse = ast.parse
+
+    def parse_at_once(source: str, name: str) -> ast.Module:
+        if disturbed:
+            raise SystemError(f"AST constructor recursion depth mismatch: {disturbed.pop()}")
+        return parse(source, name)
+
+    monkeypatch.setattr("rlm_core.dialects.python.ast.parse", parse_at_once)
+    assert python.tree_of("disturbed = 'at first'") is not None
