@@ -49,7 +49,6 @@ from rlm_core.typed import Mistyped, Typed
 from rlm_core.verdict import Accepted, Blocked, Done, NotYet, Rejected
 
 if TYPE_CHECKING:
-
     from rlm_core.rules import EpisodeRules
     from rlm_core.stimuli import Action, Actions, Event, Values
 
