@@ -42,8 +42,8 @@ class TraceFile:
         self._lock = threading.Lock()
 
     def write(self, step: TraceStep) -> None:
-        """Append a step."""
-        self.record(step.to_dict())
+        """Append a step; what there is nothing to say of is left out."""
+        self.record({name: value for name, value in step.to_dict().items() if value is not None})
 
     def record(self, record: dict[str, object]) -> None:
         """Append a record and flush, so that a reader sees it while the run goes on."""
