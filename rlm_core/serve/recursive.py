@@ -12,7 +12,6 @@ from rlm_core.rlm import RLM
 from rlm_core.serve.answer import Answer, Spent, shaped
 from rlm_core.serve.failure import no_answer
 from rlm_core.stimuli import RunStatus
-from rlm_sandbox import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from rlm_core.run import RunResult
     from rlm_core.running import Running
     from rlm_core.serve.plan import Plan
-    from rlm_core.serve.profile import Profile
     from rlm_core.serve.progress import Progress
+    from rlm_sandbox import SandboxPool
 
 
 LATE_SECONDS = 30.0
@@ -33,10 +32,12 @@ LATE_SECONDS = 30.0
 class RecursiveJob:
     """One run, from its start until its thread has ended."""
 
-    def __init__(self, plan: Plan, asked: Asked, progress: Progress | None) -> None:
+    def __init__(
+        self, plan: Plan, asked: Asked, progress: Progress | None, pool: SandboxPool
+    ) -> None:
         self._plan = plan
         self._asked = asked
-        self._rlm = _rlm_for(plan, progress)
+        self._rlm = _rlm_for(plan, progress, pool)
         self._running: Running[RunResult[Any]] | None = None
 
     async def answer(self) -> Answer:
@@ -101,8 +102,8 @@ class RunCache(FileCache):
         self._records[key] = record
 
 
-def _rlm_for(plan: Plan, progress: Progress | None) -> RLM:
-    """An RLM for one request alone. This is where a pool of warm sandboxes is to be plugged in."""
+def _rlm_for(plan: Plan, progress: Progress | None, pool: SandboxPool) -> RLM:
+    """An RLM for one request alone; its sandboxes are fresh ones of the pool."""
     profile = plan.profile
     options: Options = {
         "policy": plan.policy,
@@ -113,17 +114,11 @@ def _rlm_for(plan: Plan, progress: Progress | None) -> RLM:
         "max_concurrent_subcalls": profile.concurrent_subcalls,
         "recursive_subcalls": profile.recursive,
         "max_recursion_depth": profile.max_recursion_depth,
-        "isolation": profile.isolation,
-        "limits": _limits_of(profile),
+        "pool": pool,
         "event_listener": progress,
         "cache": RunCache(),
     }
     return RLM(plan.upstream.root, **options)
-
-
-def _limits_of(profile: Profile) -> Limits:
-    given: dict[str, Any] = {"memory": profile.memory, "step_seconds": profile.step_seconds}
-    return Limits(**{name: value for name, value in given.items() if value is not None})
 
 
 def _answer_of(result: RunResult[Any], plan: Plan, spent: Spent) -> Answer:

@@ -20,6 +20,7 @@ from rlm_core.serve.metrics import Metrics
 from rlm_core.serve.plan import Plan
 from rlm_core.serve.problem import Busy, Closing, Forbidden, KeyRequired, NotFound
 from rlm_core.serve.recursive import RecursiveJob
+from rlm_core.serve.sandboxes import pools_for
 from rlm_core.serve.settings import LOOPBACK
 from rlm_core.serve.straight import StraightJob
 from rlm_core.serve.upstream import Upstream
@@ -55,7 +56,9 @@ class Service:
     """One server's profiles, keys, lanes and running jobs. Everything happens in one event loop."""
 
     def __init__(self, settings: Settings, profiles: Profiles, keys: Keys) -> None:
-        """Raises ConfigError for a profile whose models cannot be had, or limits without prices."""
+        """Raises ConfigError for a profile whose models cannot be had, or limits without prices,
+        and SandboxError where this host cannot isolate code.
+        """
         _require_prices(profiles, keys)
         self.settings = settings
         self.profiles = profiles
@@ -72,6 +75,7 @@ class Service:
             self._upstreams = {
                 name: Upstream.of(profile, resources) for name, profile in profiles.by_name.items()
             }
+            self._pools = pools_for(profiles, settings.turns, resources)
             self._resources = resources.pop_all()
 
     def client(self, authorization: str | None, host: str | None) -> Client:
@@ -159,7 +163,7 @@ class Service:
             case Straight():
                 return StraightJob(plan, plan.chat, self._threads)
             case Asked():
-                return RecursiveJob(plan, plan.chat, progress)
+                return RecursiveJob(plan, plan.chat, progress, self._pools[plan.profile_name])
             case _:
                 assert_never(plan.chat)
 

@@ -37,6 +37,7 @@ class Serving:
         *,
         profile: dict[str, Any] | None = None,
         keys: Keys | None = None,
+        turns: int = 2,
         **settings: Any,
     ) -> None:
         pytest.importorskip("starlette", reason=NEEDED)
@@ -48,7 +49,9 @@ class Serving:
         self._socket = listener(Settings(port=0))
         self.url = address_of(self._socket)
         self.service = Service(
-            Settings(port=0, **settings), Profiles({"fast": Profile(**given)}), keys or Keys({})
+            Settings(port=0, turns=turns, **settings),
+            Profiles({"fast": Profile(**given)}),
+            keys or Keys({}),
         )
         self.server = Server(self.service)
         self._runs = threading.Event()

@@ -25,7 +25,7 @@ class Sent:
     def __init__(self) -> None:
         self.events: list[Any] = []
         profiles = Profiles({"fast": Profile(model="offline")})
-        self.service = Service(Settings(), profiles, Keys({}))
+        self.service = Service(Settings(turns=1), profiles, Keys({}))
         self.exchange = Exchange(self.service, {}, {}, self._receive, self._send)
 
     async def _receive(self) -> Any:
@@ -35,7 +35,13 @@ class Sent:
         self.events.append(event)
 
     def serve(self, answer: Callable[[Exchange], Awaitable[None]]) -> None:
-        asyncio.run(self.exchange.serve(answer))
+        asyncio.run(self._serve(answer))
+
+    async def _serve(self, answer: Callable[[Exchange], Awaitable[None]]) -> None:
+        try:
+            await self.exchange.serve(answer)
+        finally:
+            await self.service.close()
 
     @property
     def status(self) -> int:

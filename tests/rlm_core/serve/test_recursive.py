@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,9 +19,21 @@ from rlm_core.serve.profile import Profile
 from rlm_core.serve.recursive import RecursiveJob, RunCache
 from rlm_core.serve.request import read_request
 from rlm_core.serve.upstream import Upstream
+from rlm_sandbox import SandboxPool
 
 SECONDS = 60.0
 FORM = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+
+
+@pytest.fixture(autouse=True)
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxPool]:
+    """The sandboxes of the jobs of one test."""
+    with SandboxPool(1) as pool:
+        monkeypatch.setitem(POOL, "", pool)
+        yield pool
+
+
+POOL: dict[str, SandboxPool] = {}
 
 
 def job_for(model: Any, profile: Profile | None = None, **more: Any) -> RecursiveJob:
@@ -34,7 +47,7 @@ def job_for(model: Any, profile: Profile | None = None, **more: Any) -> Recursiv
         SECONDS,
     )
     assert isinstance(plan.chat, Asked)
-    return RecursiveJob(plan, plan.chat, None)
+    return RecursiveJob(plan, plan.chat, None, POOL[""])
 
 
 def done(job: RecursiveJob) -> Answer:
