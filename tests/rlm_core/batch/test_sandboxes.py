@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -48,6 +49,13 @@ def test_the_options_are_those_of_the_batch(made: list[Sandboxes]) -> None:
 def test_only_the_largest_have_a_pool_of_their_own(made: list[Sandboxes]) -> None:
     texts = {f"c{n}": "x" * (200 + n) for n in range(MOST_LARGE + 2)}
     assert set(make(made, **texts)._large) == set(list(texts)[2:])
+
+
+def test_nobody_waits_for_a_sandbox(made: list[Sandboxes]) -> None:
+    pool = make(made).pool()
+    with ExitStack() as held:
+        boxes = [held.enter_context(pool.checkout()) for _ in range(5)]
+        assert {box.exec("print(6 * 7)").stdout for box in boxes} == {"42\n"}
 
 
 def test_closed_pools_give_none(made: list[Sandboxes]) -> None:
