@@ -139,7 +139,7 @@ class Shelf:
         self._changed = threading.Condition()
         self._ready: deque[Keeper] = deque()
         self._waiting: deque[_Waiter] = deque()
-        self._in_use = 0
+        self._in_use = self._being_made = 0
         self._closed = False
         self._pid = os.getpid()
 
@@ -148,8 +148,9 @@ class Shelf:
         return len(self._ready)
 
     def start(self) -> None:
-        """Begin to fill it in the background."""
-        threading.Thread(target=self._fill, name="rlm-pool", daemon=True).start()
+        """Begin to fill it in the background: as many at once as there are processors."""
+        for _ in range(min(self._size, os.cpu_count() or 1)):
+            threading.Thread(target=self._fill, name="rlm-pool", daemon=True).start()
 
     def take(self, timeout: float | None) -> Keeper:
         """A keeper that is ready. Raises PoolExhausted, SandboxClosed, StartFailed."""
@@ -216,14 +217,20 @@ class Shelf:
             except SandboxError as error:
                 self._disappoint(error)
                 time.sleep(RETRY_SECONDS)
+            finally:
+                with self._changed:
+                    self._being_made -= 1
+                    self._changed.notify_all()
 
     def _await_room(self) -> bool:
-        """False when the pool is closed."""
+        """For one more, which is being made from now on. False when the pool is closed."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or len(self._ready) + self._in_use < self._size
-            )
+            self._changed.wait_for(lambda: self._closed or self._has_room())
+            self._being_made += not self._closed
             return not self._closed
+
+    def _has_room(self) -> bool:
+        return len(self._ready) + self._in_use + self._being_made < self._size
 
     def _disappoint(self, error: SandboxError) -> None:
         """There are no more sandboxes to be had: those who wait are told."""

@@ -259,4 +259,5 @@ def _reap(_signal: int, _frame: object) -> None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(ended.si_pid, signal.SIGKILL)
-        os.waitpid(ended.si_pid, 0)
+        with contextlib.suppress(ChildProcessError):  # by this very function, called in its midst
+            os.waitpid(ended.si_pid, 0)
