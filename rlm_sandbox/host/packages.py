@@ -6,17 +6,19 @@ own folders and those of what they require: not the whole environment.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
-from importlib.metadata import Distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rlm_sandbox.errors import PackageUnavailable
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -37,7 +39,9 @@ def find(names: Iterable[str]) -> Packages:
     wanted = tuple(dict.fromkeys(names))
     if not wanted:
         return Packages()
-    distributions = importlib.metadata.packages_distributions()
+    from importlib.metadata import packages_distributions  # most sandboxes have no packages
+
+    distributions = packages_distributions()
     search: dict[str, None] = {}
     paths: dict[str, None] = {}
     for name in wanted:
@@ -95,6 +99,8 @@ def _spec(name: str) -> ModuleSpec:
 
 def _with_requirements(names: Iterable[str]) -> list[Distribution]:
     """These distributions and, as far as installed, everything that they require."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     found: dict[str, Distribution] = {}
     todo = list(names)
     while todo:
@@ -102,11 +108,11 @@ def _with_requirements(names: Iterable[str]) -> list[Distribution]:
         if name in found:
             continue
         try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:  # for another platform or Python, say
+            one = distribution(name)
+        except PackageNotFoundError:  # for another platform or Python, say
             continue
-        found[name] = distribution
-        for requirement in distribution.requires or ():
+        found[name] = one
+        for requirement in one.requires or ():
             match = _REQUIREMENT.match(requirement)
             if match is not None and "extra ==" not in requirement:
                 todo.append(match[0])
