@@ -195,7 +195,7 @@ def plausible(result: ExecResult, wall: float) -> None:
     cores = psutil.cpu_count() or 1
     assert 0 < result.worker_seconds <= result.wall_seconds + 0.001
     assert result.wall_seconds <= wall
-    assert 0 < result.cpu_seconds <= cores * (wall + 0.1)
+    assert 0 <= result.cpu_seconds <= cores * (wall + 0.1)  # a step may be too short to be metered
     assert 2**20 < result.peak_memory < 192 * 2**20 + 256 * 2**20
     assert result.host_calls == 0
 
