@@ -58,7 +58,7 @@ from rlm_sandbox.session import (
 )
 
 START_SECONDS = 30.0
-WAKE_SECONDS = 5.0
+WAKE_SECONDS = 10.0
 """How long a woken checkpoint may take to say so: code may have changed what it does then."""
 ANSWER_SECONDS = 60.0
 """How long a Request may take: a value's own code may run in it."""
