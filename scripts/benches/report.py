@@ -170,14 +170,20 @@ def _comparison(promise: Promise, taken: Taken) -> Comparison:
 def merged(new: Report, old: Report) -> Report:
     """The new report, with what only the old one has; the order is that of the old one.
 
-    The sides of a row are always of one run: rows are taken whole. So are curves.
+    The sides of a row are always of one run: rows are taken whole. So are curves. Of the machine's
+    two states the busier one is told.
     """
     return structs.replace(
         new,
+        machine=max(new.machine, old.machine, key=_load),
         rows=_merged(new.rows, old.rows),
         curves=_merged(new.curves, old.curves),
         peers=_merged(new.peers, old.peers),
     )
+
+
+def _load(machine: Machine) -> float:
+    return machine.load
 
 
 def _merged(new: Sequence[Named], old: Sequence[Named]) -> list[Named]:
