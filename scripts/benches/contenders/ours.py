@@ -192,7 +192,7 @@ def idle(count: int, *, stepped: bool) -> dict[str, float]:
         with _some(count, stepped=stepped):
             after = _settled()
             inits = [pid for pid in descendants(os.getpid()) if _depth(pid) == 2]
-            parts = _by_role(inits[-count:])
+            parts = _by_role([init for init in inits if descendants(init)])
     return {"total": (after - before) / count, **parts}
 
 
@@ -224,7 +224,10 @@ def _depth(process: int | None) -> int:
 
 
 def _by_role(inits: Sequence[int]) -> dict[str, float]:
-    """Mean private bytes: the init, its session process, what that has forked to keep the state."""
+    """Mean private bytes: the init, its session process, what that has forked to keep the state.
+
+    An init without a session stands ready for the next worker.
+    """
     families = [(init, *descendants(init)) for init in inits]
     roles = ("init", "session", "checkpoint")
     return {
