@@ -129,7 +129,7 @@ class Sandbox:
         what host functions did outside. At most `Limits.checkpoints` of them live at once.
 
         Costs a fork: about 1 ms, 2 ms with 1 GB in strings, 50 ms with 1 GB in small objects, and
-        from then on memory for what the session changes (scripts/bench/checkpoints.py measures
+        from then on memory for what the session changes (`scripts/bench checkpoints` measures
         it). Raises CheckpointUnavailable.
         """
         return Checkpoint(self._keeper, self._keeper.checkpoint())

@@ -194,7 +194,7 @@ def test_twice_stops_at_once(home: Path, signals: tuple[signal.Signals, ...]) ->
             assert running.stderr is not None
             running.stderr.readline()
         told = running.communicate(timeout=DEADLINE)[1]
-    assert running.returncode == Exit.INTERRUPTED
+    assert running.returncode == Exit.INTERRUPTED, told
     assert "start the same command again" in told
     assert results(home) == {}
     assert not (home / "results.jsonl.begun").exists()
