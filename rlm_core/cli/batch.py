@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -91,7 +92,7 @@ def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) 
         )
         show = show_for(output, quiet=arguments.quiet)
         resources.callback(show.close)
-        with _heeding_signals(control, output):
+        with heeding_signals(control, output):
             return carry_out(replace(plan, listener=show))
 
 
@@ -180,7 +181,7 @@ def _contexts(arguments: BatchArguments, output: Output) -> dict[str, Context]:
 
 
 @contextmanager
-def _heeding_signals(control: Control, output: Output) -> Generator[None]:
+def heeding_signals(control: Control, output: Output) -> Generator[None]:
     """Ctrl-C once lets what runs end, twice (or SIGTERM) stops it; a third time is the end."""
     before = {
         number: signal.signal(number, _Signals(control, output))
@@ -207,10 +208,14 @@ class _Signals:
             raise KeyboardInterrupt
         if number == signal.SIGTERM or self._control.finishing:
             self._control.stop()
-            self._output.notice("stopping now; start the same command again to go on")
+            self._tell("stopping now; start the same command again to go on")
         else:
             self._control.finish()
-            self._output.notice("finishing what runs; Ctrl-C again stops now")
+            self._tell("finishing what runs; Ctrl-C again stops now")
+
+    def _tell(self, text: str) -> None:
+        """In a thread: this one may have been interrupted in the midst of writing to the stream."""
+        threading.Thread(target=self._output.notice, args=(text,)).start()
 
 
 def _report(summary: BatchSummary, arguments: BatchArguments, output: Output) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -15,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from rlm_core.batch.control import Control
 from rlm_core.cli import Exit
+from rlm_core.cli.batch import heeding_signals
+from rlm_core.cli.output import Output
 from tests.rlm_core.adapters.chat_server import ChatServer, Hang, Judge, Reply, chat, json_reply
 from tests.rlm_core.cli.command import COMMAND, QUESTION, Ended, environment, home, rlm
 
@@ -198,6 +202,34 @@ def test_twice_stops_at_once(home: Path, signals: tuple[signal.Signals, ...]) ->
     assert "start the same command again" in told
     assert results(home) == {}
     assert not (home / "results.jsonl.begun").exists()
+
+
+class Interrupting(io.RawIOBase):
+    """A stream that Ctrl-C comes in the midst of, at its first write."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        first, self.written = not self.written, self.written + bytes(data)
+        if first:
+            os.kill(os.getpid(), signal.SIGINT)
+        return len(bytes(data))
+
+
+def test_a_signal_in_the_midst_of_writing_is_told_when_that_is_written() -> None:
+    stream = Interrupting()
+    errors = io.TextIOWrapper(io.BufferedWriter(stream), write_through=True)
+    output, control = Output(io.StringIO(), errors, {}, quiet=False), Control()
+    with heeding_signals(control, output):
+        output.notice("one task is done")
+        wait_for(lambda: b"stops now" in stream.written)
+    assert control.finishing
+    assert not control.stopping
+    assert stream.written.startswith(b"rlm: one task is done")
 
 
 def test_the_disk_may_be_full(home: Path) -> None:
