@@ -193,11 +193,12 @@ def test_twice_stops_at_once(home: Path, signals: tuple[signal.Signals, ...]) ->
     tasks(home, "a", "b")
     with ChatServer(Hang()) as server, started(home, server) as running:
         wait_for(lambda: len(server.requests) >= 2)
+        told = ""
         for number in signals:
             running.send_signal(number)
             assert running.stderr is not None
-            running.stderr.readline()
-        told = running.communicate(timeout=DEADLINE)[1]
+            told += running.stderr.readline()
+        told += running.communicate(timeout=DEADLINE)[1]
     assert running.returncode == Exit.INTERRUPTED, told
     assert "start the same command again" in told
     assert results(home) == {}
