@@ -93,6 +93,7 @@ def marks_seen(program: Program, trial: Trial) -> Generator[None]:
         seen = set(processes_named(trial.names.mark))
         while not over.wait(LOOK_SECONDS):
             seen |= set(processes_named(trial.names.mark))
+        seen |= set(processes_named(trial.names.mark))  # what the step has left
         trial.findings += [f"process: {pid} bore the mark" for pid in seen]
 
     thread = threading.Thread(target=look)

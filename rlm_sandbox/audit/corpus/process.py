@@ -44,7 +44,9 @@ _run = partial(
 )
 PROGRAMS: tuple[Program, ...] = (
     # --- forks ---
-    _fork(name="fork", mechanism="fork", code=_MARKED + "if os.fork() == 0: child()"),
+    _fork(
+        name="fork", mechanism="fork", code=_MARKED + "if os.fork() == 0: child()\ntime.sleep(0.2)"
+    ),
     _fork(
         name="double-fork",
         mechanism="leave session and parent behind",
