@@ -23,7 +23,7 @@ MOST_LARGE = 4
 class EagerPool(SandboxPool):
     """A pool that nobody waits for: where none is ready, another is started beside it.
 
-    A pool starts one sandbox after another, and a batch may use them faster.
+    A pool starts as many at once as there are processors, and a batch may use them faster.
     """
 
     def checkout(

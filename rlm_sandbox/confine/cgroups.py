@@ -74,8 +74,12 @@ class Delegation:
 
     def give_back(self, group: Group) -> None:
         """Use it for another worker; whatever still is in it is killed first."""
-        group.empty()
-        self._free.append(group)
+        try:
+            group.empty()
+        except OSError:  # somebody has taken it away
+            group.remove()
+        else:
+            self._free.append(group)
 
     def close(self) -> None:
         """Remove every folder that is not in use."""

@@ -52,45 +52,41 @@ class Undertaker:
     """The thread that sees workers off, one after the other. There when first needed."""
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[Departed] = queue.SimpleQueue()
-        self._unfinished = 0
-        self._changed = threading.Condition()
+        self._departed: queue.Queue[Departed] = queue.Queue()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def take(self, departed: Departed) -> None:
         """See this worker off, later; at once if there are too many or no thread can be had."""
-        with self._changed:
-            ours = self._unfinished < WAITING_AT_MOST and self._starts()
-            self._unfinished += ours
-        if ours:
-            self._waiting.put(departed)
+        if self._departed.unfinished_tasks < WAITING_AT_MOST and self._starts():
+            self._departed.put(departed)
         else:
             departed.see_off()
 
     def _starts(self) -> bool:
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="rlm-undertaker", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # this process may have no more threads, or is ending
-                return False
-            self._thread = thread
+        with self._starting:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="rlm-undertaker", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # this process may have no more threads, or is ending
+                    return False
+                self._thread = thread
         return True
 
     def _run(self) -> None:
         while True:
-            departed = self._waiting.get()
+            departed = self._departed.get()
             try:
                 departed.see_off()
             finally:
-                with self._changed:
-                    self._unfinished -= 1
-                    self._changed.notify_all()
+                self._departed.task_done()
 
     def settle(self, seconds: float) -> bool:
         """Wait until everybody who came is seen off; False if that takes longer."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._unfinished == 0, seconds)
+        done = self._departed.all_tasks_done
+        with done:
+            return done.wait_for(lambda: self._departed.unfinished_tasks == 0, seconds)
 
     def forget(self) -> None:
         """In a forked child of the controller: the workers are the parent's."""
