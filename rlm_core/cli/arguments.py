@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlm_core.cli.batch_arguments import REPEATED, BatchArguments, add_batch
+from rlm_core.cli.numbers import count, seconds, whole
 from rlm_core.cli.serve_arguments import ServeArguments, add_serve
 
 if TYPE_CHECKING:
@@ -277,11 +277,11 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     )
     models.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server")
     limits = ask.add_argument_group("limits")
-    limits.add_argument("--max-steps", metavar="N", type=_positive, help="replies of the model")
-    limits.add_argument("--max-subcalls", metavar="N", type=_count, help="calls of the sub-model")
-    limits.add_argument("--max-tokens", metavar="N", type=_positive, help="tokens of the whole run")
+    limits.add_argument("--max-steps", metavar="N", type=whole, help="replies of the model")
+    limits.add_argument("--max-subcalls", metavar="N", type=count, help="calls of the sub-model")
+    limits.add_argument("--max-tokens", metavar="N", type=whole, help="tokens of the whole run")
     limits.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, help="wall time of the whole run"
+        "--timeout", metavar="SECONDS", type=seconds, help="wall time of the whole run"
     )
     output = ask.add_argument_group("output")
     output.add_argument(
@@ -411,31 +411,3 @@ def _question(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("the question is empty")
     return text
-
-
-def _positive(text: str) -> int:
-    return _number(text, least=1)
-
-
-def _count(text: str) -> int:
-    return _number(text, least=0)
-
-
-def _number(text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds

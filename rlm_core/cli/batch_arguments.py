@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rlm_core.cli.numbers import above_zero, amount, count, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,7 @@ def _add_models(batch: argparse.ArgumentParser) -> None:
         metavar="[MODEL=]N",
         action="append",
         default=[],
-        type=Named(_above_zero),
+        type=Named(above_zero),
         help="what the model's provider allows, over the whole batch",
     )
     models.add_argument(
@@ -134,7 +135,7 @@ def _add_models(batch: argparse.ArgumentParser) -> None:
         metavar="[MODEL=]N",
         action="append",
         default=[],
-        type=Named(_whole),
+        type=Named(whole),
         help="what the model's provider allows, over the whole batch",
     )
 
@@ -142,33 +143,31 @@ def _add_models(batch: argparse.ArgumentParser) -> None:
 def _add_limits(batch: argparse.ArgumentParser) -> None:
     limits = batch.add_argument_group("limits")
     limits.add_argument(
-        "--concurrency", metavar="N", type=_whole, default=8, help="tasks at once (default: 8)"
+        "--concurrency", metavar="N", type=whole, default=8, help="tasks at once (default: 8)"
     )
     limits.add_argument(
         "--max-cost",
         metavar="AMOUNT",
-        type=_above_zero,
+        type=above_zero,
         help="of the whole batch, earlier runs included; needs --price",
     )
     limits.add_argument(
-        "--timeout", metavar="SECONDS", type=_above_zero, help="wall time of one task"
+        "--timeout", metavar="SECONDS", type=above_zero, help="wall time of one task"
     )
-    limits.add_argument(
-        "--max-steps", metavar="N", type=_whole, help="replies of the model, a task"
-    )
-    limits.add_argument("--max-subcalls", metavar="N", type=_count, help="calls of the sub-model")
-    limits.add_argument("--max-tokens", metavar="N", type=_whole, help="tokens of one task")
+    limits.add_argument("--max-steps", metavar="N", type=whole, help="replies of the model, a task")
+    limits.add_argument("--max-subcalls", metavar="N", type=count, help="calls of the sub-model")
+    limits.add_argument("--max-tokens", metavar="N", type=whole, help="tokens of one task")
 
 
 def _add_going_on(batch: argparse.ArgumentParser) -> None:
     more = batch.add_argument_group("failures and records")
     more.add_argument(
-        "--attempts", metavar="N", type=_whole, default=3, help="tries of a task (default: 3)"
+        "--attempts", metavar="N", type=whole, default=3, help="tries of a task (default: 3)"
     )
     more.add_argument(
         "--poison-after",
         metavar="N",
-        type=_whole,
+        type=whole,
         default=6,
         help="give a task up that was running when its process died, so many times (default: 6)",
     )
@@ -201,7 +200,7 @@ def _add_engine(batch: argparse.ArgumentParser) -> None:
         "--address", metavar="ADDRESS", help="the Ray cluster (default: RAY_ADDRESS, or a new one)"
     )
     engine.add_argument(
-        "--actors", metavar="N", type=_whole, help="Ray actors (default: one a CPU of the cluster)"
+        "--actors", metavar="N", type=whole, help="Ray actors (default: one a CPU of the cluster)"
     )
 
 
@@ -226,41 +225,4 @@ def _price(text: str) -> tuple[float, float]:
     prompt, colon, reply = text.partition(":")
     if not colon:
         raise argparse.ArgumentTypeError(f"{text!r} is not IN:OUT, per million tokens")
-    return _amount(prompt), _amount(reply)
-
-
-def _amount(text: str) -> float:
-    number = _number(text)
-    if not number >= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
-    return number
-
-
-def _above_zero(text: str) -> float:
-    number = _number(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
-
-
-def _whole(text: str) -> int:
-    return _at_least(text, 1)
-
-
-def _count(text: str) -> int:
-    return _at_least(text, 0)
-
-
-def _at_least(text: str, least: int) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else -1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
-    return number
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        return -1.0
-    return number if math.isfinite(number) else -1.0
+    return amount(prompt), amount(reply)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import dataclass
 from typing import Any
+
+from rlm_core.cli.numbers import at_least, count, seconds, whole
 
 DETAILS = """\
 Any program that speaks OpenAI's chat API asks by changing its base URL:
@@ -82,9 +83,9 @@ def _add_models(serve: argparse.ArgumentParser) -> None:
     models.add_argument("--model", metavar="NAME", help="as for `rlm ask`; it is called rlm")
     models.add_argument("--sub-model", metavar="NAME", help="as for `rlm ask`")
     models.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server")
-    models.add_argument("--max-steps", metavar="N", type=_whole, help="of one request")
-    models.add_argument("--max-subcalls", metavar="N", type=_count, help="of one request")
-    models.add_argument("--max-tokens", metavar="N", type=_whole, help="of one request, all models")
+    models.add_argument("--max-steps", metavar="N", type=whole, help="of one request")
+    models.add_argument("--max-subcalls", metavar="N", type=count, help="of one request")
+    models.add_argument("--max-tokens", metavar="N", type=whole, help="of one request, all models")
 
 
 def _add_strangers(serve: argparse.ArgumentParser) -> None:
@@ -107,61 +108,36 @@ def _add_strangers(serve: argparse.ArgumentParser) -> None:
 def _add_room(serve: argparse.ArgumentParser) -> None:
     room = serve.add_argument_group("room")
     room.add_argument(
-        "--runs", metavar="N", type=_whole, help="runs at once (default: 4 for each processor)"
+        "--runs", metavar="N", type=whole, help="runs at once (default: 4 for each processor)"
     )
     room.add_argument(
-        "--straight", metavar="N", type=_whole, help="short requests at once (default: 256)"
+        "--straight", metavar="N", type=whole, help="short requests at once (default: 256)"
     )
     room.add_argument(
         "--queue",
         metavar="N",
-        type=_count,
+        type=count,
         help="requests that wait for a turn, before others are told to come later (default: 64)",
     )
     room.add_argument(
         "--max-request", metavar="SIZE", type=_size, help="of one request (default: 64MiB)"
     )
     room.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, help="until an answer (default: 600)"
+        "--timeout", metavar="SECONDS", type=seconds, help="until an answer (default: 600)"
     )
     room.add_argument(
         "--grace",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         help="for what is under way when the server is told to end (default: 30)",
     )
 
 
 def _port(text: str) -> int:
-    number = _at_least(text, 0)
+    number = at_least(text, 0)
     if number > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: they end at 65535")
     return number
-
-
-def _whole(text: str) -> int:
-    return _at_least(text, 1)
-
-
-def _count(text: str) -> int:
-    return _at_least(text, 0)
-
-
-def _at_least(text: str, least: int) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else -1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds
 
 
 def _size(text: str) -> int:
