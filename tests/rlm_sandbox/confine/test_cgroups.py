@@ -65,3 +65,11 @@ def test_a_group_bounds_the_number_of_processes() -> None:
         group.remove()
         delegation.close()
     """)
+
+
+def test_a_group_that_somebody_took_away_is_not_used_again(tmp_path: Path) -> None:
+    delegation = cgroups.Delegation.__new__(cgroups.Delegation)  # without a host that delegates any
+    delegation._free = []
+    files = cgroups.Files("memory.max", "pids.max", "memory.events")
+    delegation.give_back(cgroups.Group((tmp_path / "gone",), files))
+    assert delegation._free == []
