@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         StartFailed,
         ValueRefused,
     )
+    from rlm_sandbox.host.nursery import recycle_zygotes
     from rlm_sandbox.limits import Limits
     from rlm_sandbox.pool import SandboxPool
     from rlm_sandbox.repl import PythonREPL
@@ -52,6 +53,7 @@ __all__ = [
     "StartFailed",
     "State",
     "ValueRefused",
+    "recycle_zygotes",
 ]
 
 _HOMES = {
@@ -63,6 +65,7 @@ _HOMES = {
     "Sandbox": "sandbox",
     "SandboxPool": "pool",
     "State": "result",
+    "recycle_zygotes": "host.nursery",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import socket
 import threading
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from rlm_sandbox.confine import tiers
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.confine.tiers import Tier
-from rlm_sandbox.errors import IsolationUnavailable
+from rlm_sandbox.errors import IsolationUnavailable, SandboxError
 from rlm_sandbox.host.packages import find
 from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.host.zygote import Cradle, LayerRefused, Zygote, settings_of
@@ -29,13 +30,24 @@ class Breed:
     """What its workers find under these names, protected: they share it without a copy."""
 
 
+WORKERS_PER_ZYGOTE = 1_000
+"""All workers of a zygote have its memory layout and hash seed: what one learns of them is worth
+nothing to those that come after so many."""
+
+
 class Nursery:
-    """This process's zygotes, one a breed: started when first needed, again when one has died."""
+    """This process's zygotes, one a breed: started when first needed, again when one has died.
+
+    A zygote that has forked `workers_per_zygote` workers (None: no end) is replaced by a new one,
+    which is made ready meanwhile; but for one that holds texts, which would be there twice.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._zygotes: dict[Breed, Zygote] = {}
         self._tiers: dict[Breed, Tier] = {}
+        self._renewing: set[Breed] = set()
+        self.workers_per_zygote: int | None = WORKERS_PER_ZYGOTE
 
     def tier(self, breed: Breed) -> Tier:
         """The strongest tier that satisfies the breed here. Raises IsolationUnavailable."""
@@ -67,8 +79,32 @@ class Nursery:
                 except OSError:  # it was killed: its workers live on, new ones need a new zygote
                     zygote.close()
                 else:
+                    self._renew_if_worn(breed, zygote)
                     return
             self._raise(breed).spawn(spawn, control, session)
+
+    def _renew_if_worn(self, breed: Breed, zygote: Zygote) -> None:
+        """Have a zygote that has forked its share of workers replaced, while it goes on."""
+        most = self.workers_per_zygote
+        if most is None or zygote.spawned < most or breed in self._renewing:
+            return
+        if breed.texts is not None:
+            return
+        self._renewing.add(breed)
+        renewal = (breed, zygote, Tier(self._tiers[breed].name, zygote.layers))
+        threading.Thread(target=self._renew, args=renewal, name="rlm-renewal", daemon=True).start()
+
+    def _renew(self, breed: Breed, former: Zygote, tier: Tier) -> None:
+        try:
+            # One that cannot be had now is tried for again at the next worker.
+            with contextlib.suppress(SandboxError, LayerRefused, OSError):
+                spare = Zygote(settings_of(tier, find(breed.packages)))
+                with self._lock:
+                    if self._zygotes.get(breed) is former:
+                        self._zygotes[breed], spare = spare, former
+                spare.close()
+        finally:
+            self._renewing.discard(breed)
 
     def take_cradle(self, breed: Breed, limits: WorkerLimits) -> Cradle | None:
         """What stands ready for a worker of this breed with these limits, if anything does."""
@@ -149,7 +185,22 @@ class Nursery:
 
     def forget(self) -> None:
         """In a forked child of the controller: the zygotes are the parent's."""
+        most = self.workers_per_zygote
         self.__init__()
+        self.workers_per_zygote = most
+
+
+def recycle_zygotes(after: int | None) -> None:
+    """Replace a zygote when it has forked so many workers, 1,000 unless told; None for never.
+
+    The workers of one zygote are forks of it: they have one memory layout and one hash seed.
+    Running workers are not touched, and nobody waits: the new one is made ready beside the old.
+    """
+    if after is not None and after < 1:
+        raise ValueError(
+            f"a zygote is recycled after at least 1 worker, or None for never: {after!r}"
+        )
+    NURSERY.workers_per_zygote = after
 
 
 NURSERY = Nursery()

@@ -91,6 +91,8 @@ class Zygote:
         self._socket = ours
         self._sending = threading.Lock()
         self._cradle: Cradle | None = None
+        self.spawned = 0
+        """How many workers it has forked."""
         self.held = 0
         """Bytes of the texts that it holds for its workers."""
         try:
@@ -141,6 +143,7 @@ class Zygote:
         """Have a worker forked that holds these sockets. Raises OSError if the zygote is gone."""
         with self._sending:
             socket.send_fds(self._socket, [encode(spawn)], [control.fileno(), session.fileno()])
+            self.spawned += 1
 
     def take_cradle(self, limits: WorkerLimits) -> Cradle | None:
         """What stands ready, if it will do for a worker with these limits. Then spawn that one."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
-from rlm_sandbox import IsolationUnavailable, Sandbox
+from rlm_sandbox import IsolationUnavailable, Limits, Sandbox, recycle_zygotes
 from rlm_sandbox.host.nursery import NURSERY, Breed
+from rlm_sandbox.host.texts import Texts
+from rlm_sandbox.sandbox import Order
 from tests.rlm_sandbox import program
 
 
@@ -26,6 +31,50 @@ def test_an_isolation_that_is_not_there_starts_nothing() -> None:
     with pytest.raises((ValueError, IsolationUnavailable), match="isolation"):
         NURSERY.tier(Breed("bottle"))
     assert NURSERY.pids() == before
+
+
+@pytest.fixture
+def recycled_after_two() -> Iterator[None]:
+    before = NURSERY.workers_per_zygote
+    recycle_zygotes(after=2)
+    yield
+    recycle_zygotes(after=before)
+
+
+@pytest.mark.usefixtures("recycled_after_two")
+def test_a_zygote_is_replaced_after_its_share_of_workers_and_these_live_on() -> None:
+    with Sandbox() as box:
+        box.exec("x = 41")
+        first = set(NURSERY.pids())
+        deadline = time.monotonic() + 30
+        while set(NURSERY.pids()) == first:
+            assert time.monotonic() < deadline
+            Sandbox().close()
+            time.sleep(0.01)
+        assert box.exec("x + 1").stdout == "42\n"
+        box.exec("import os; os._exit(1)")
+        assert box.exec("x + 1").stdout == "42\n"
+        with Sandbox() as other:
+            assert other.exec("6 * 7").stdout == "42\n"
+
+
+@pytest.mark.usefixtures("recycled_after_two")
+def test_a_zygote_that_holds_texts_is_not_replaced() -> None:
+    order = Order.of(Limits(), "safe", "auto", (), Texts({"P": "text"}))
+    order.keeper({}).close()
+    before = set(NURSERY.pids())
+    try:
+        for _ in range(5):
+            order.keeper({}).close()
+        assert not NURSERY._renewing
+        assert set(NURSERY.pids()) == before
+    finally:
+        NURSERY.retire(order.breed)
+
+
+def test_zygotes_are_recycled_after_one_worker_at_the_least() -> None:
+    with pytest.raises(ValueError, match="at least 1 worker, or None"):
+        recycle_zygotes(after=0)
 
 
 def test_many_threads_that_open_the_first_sandbox_at_once_start_one_zygote() -> None:
