@@ -15,20 +15,19 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import assert_never
 
 import msgspec
 
 from rlm_sandbox import values
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import (
-    AnswerLost,
     CheckpointUnavailable,
     SandboxBusy,
     SandboxClosed,
     SandboxError,
     SessionLost,
 )
+from rlm_sandbox.host import loss
 from rlm_sandbox.host.link import Link
 from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.setup import SetUp, Variable
@@ -241,7 +240,7 @@ class Keeper:
         finally:
             if remains is Remains.NOTHING:
                 self._drop()
-            self._untold = _UNTOLD[remains]
+            self._untold = loss.untold(remains)
 
     def _current(self) -> Link:
         """The link, or a new one. Raises SessionLost once if the session was lost untold."""
@@ -272,32 +271,12 @@ class Keeper:
             try:
                 yield link
             except (WorkerGone, ProtocolViolation) as error:
-                self._lament(self._recover(link), error)
+                raise loss.over_a_question(self._recover(link), error) from None
             except SandboxError:
                 raise
             except BaseException:
                 self._go_back(link)
                 raise
-
-    @staticmethod
-    def _lament(remains: Remains, error: Exception) -> None:
-        """Say what is left after a process died over a question."""
-        match remains:
-            case Remains.ALL | Remains.AS_BEFORE:
-                raise AnswerLost(
-                    f"the worker died while it answered ({error}); its variables are as before"
-                ) from None
-            case Remains.AS_EARLIER:
-                raise AnswerLost(
-                    f"the worker died while it answered ({error}); its variables are as they were "
-                    "before the last step, which could not be saved"
-                ) from None
-            case Remains.NOTHING:
-                raise SessionLost(
-                    f"the worker was lost while it answered ({error}); the next use starts empty"
-                ) from None
-            case _:
-                assert_never(remains)
 
     # --- the caller's checkpoints ---------------------------------------------------------------
 
@@ -326,7 +305,7 @@ class Keeper:
                 woken = self._replace(link, number)
             except BaseException:
                 self._drop()
-                self._untold = _UNTOLD[Remains.NOTHING]
+                self._untold = loss.untold(Remains.NOTHING)
                 raise
             if not woken:
                 self._drop()
@@ -456,17 +435,3 @@ def _run(link: Link, code: str) -> _Ending:
         return link.run(code)
     except (WorkerGone, ProtocolViolation) as ending:
         return ending
-
-
-_UNTOLD = {
-    Remains.ALL: None,
-    Remains.AS_BEFORE: None,
-    Remains.AS_EARLIER: (
-        "a use of this sandbox was interrupted while the step before was being saved: the "
-        "variables are as they were before that step"
-    ),
-    Remains.NOTHING: (
-        "a use of this sandbox was interrupted at a moment that lost its variables; the next use "
-        "starts empty"
-    ),
-}
