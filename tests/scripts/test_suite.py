@@ -140,3 +140,10 @@ def test_continuous_integration_runs_exactly_the_test_script() -> None:
         if line and not line.startswith("#")
     ]
     assert commands == ['exec "$(dirname "$0")/../scripts/test"']
+
+
+def test_help_teaches_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert suite.main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "--slow" in told
+    assert "building the wheel" not in told
