@@ -380,7 +380,7 @@ class Growth:
 
 def main(arguments: list[str] | None = None) -> int:
     """0 if nothing went wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--programs", type=int, default=PROGRAMS)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))

@@ -53,6 +53,6 @@ def test_further_arguments_go_to_rlm_ask(tmp_path: Path) -> None:
     assert run("why", "missing.txt", cwd=tmp_path).returncode == 3
 
 
-def test_the_shell_script_parses() -> None:
-    for name in ("demo", "test", "find-python"):
+def test_every_shell_script_parses() -> None:
+    for name in ("bench", "demo", "environment", "find-python", "fuzz", "test"):
         subprocess.run(["/bin/sh", "-n", SCRIPTS / name], check=True)
