@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ LAST_CENSUS = pytest.StashKey[Census]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Without the slow tests, properties are tried on half as many examples."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # The shell starts what it puts in the background deaf to Ctrl-C, and so are its children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     quick = "not slow" in str(config.getoption("markexpr"))
     settings.register_profile("unhurried", UNHURRIED, max_examples=50 if quick else 100)
     settings.load_profile("unhurried")

@@ -8,9 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from rlm_core.cli import Exit
 from tests.rlm_core.adapters.chat_server import ChatServer, Judge, Reply, Request, chat
 from tests.rlm_core.cli.command import COMMAND, environment, home
+from tests.waiting import until
 
 __all__ = ["home"]
 DEADLINE = 300.0
@@ -48,14 +47,8 @@ class Model:
             if self._held >= AT_ONCE:
                 (self._home / "kill").touch()
         if holds:
-            wait_for(self._home / "killed")
+            until((self._home / "killed").exists, DEADLINE)
         return chat(CODE)
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def given(home: Path) -> None:
@@ -95,13 +88,6 @@ def test_the_tasks_of_a_killed_node_run_elsewhere_and_each_has_one_result(home: 
     assert 1 <= len(again) <= AT_ONCE, "what ran on the killed node was begun again, nothing else"
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_on_a_cluster_of_its_own_it_is_stopped_and_gone_on_with(
@@ -131,11 +117,11 @@ def test_on_a_cluster_of_its_own_it_is_stopped_and_gone_on_with(
         with (home / "said").open("wb") as said:
             running = subprocess.Popen(command, cwd=home, env=options, stderr=said)
         try:
-            wait_until(lambda: len(server.requests) >= 7 or running.poll() is not None)
+            until(lambda: len(server.requests) >= 7 or running.poll() is not None, DEADLINE)
             assert running.returncode is None, (home / "said").read_text()
             running.send_signal(number)
             if number == signal.SIGINT:
-                wait_until(lambda: "finishing what runs" in (home / "said").read_text())
+                until(lambda: "finishing what runs" in (home / "said").read_text(), DEADLINE)
                 running.send_signal(number)
             running.wait(DEADLINE)
         finally:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import time
 from pathlib import Path
 
 from tests.rlm_core.adapters.chat_server import ChatServer, Hang, chat
-from tests.rlm_core.cli.command import COMMAND, QUESTION, environment, home, rlm
+from tests.rlm_core.cli.command import QUESTION, home, rlm, started
+from tests.waiting import killed_at_last, until
 
 __all__ = ["home"]
 CELL = "```python\nfound = llm_batch(['first', 'second'])\nprint(found)\n```"
@@ -25,12 +24,8 @@ def test_a_killed_run_goes_on_where_it_was(home: Path) -> None:
     trace = home / "run.jsonl"
     with ChatServer(chat(CELL), chat("one"), Hang()) as server:
         named = ["--model", "m", "--base-url", server.base_url, "--trace", str(trace)]
-        command = [*COMMAND, "ask", *named, QUESTION, "vault.txt"]
-        with subprocess.Popen(command, cwd=home, env=environment(home)) as asking:
-            deadline = time.monotonic() + 60
-            while records(trace).count("reply") < 2 and time.monotonic() < deadline:
-                time.sleep(0.02)
-            asking.kill()
+        with killed_at_last(started(home, "ask", *named, QUESTION, "vault.txt")):
+            until(lambda: records(trace).count("reply") >= 2)
         before = records(trace)
     assert (before.count("reply"), "run_finished" in before) == (2, False)
     with ChatServer(chat("two"), chat("FINAL_VAR: found")) as server:

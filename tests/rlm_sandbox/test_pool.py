@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +16,7 @@ from rlm_sandbox.host.nursery import NURSERY
 from rlm_sandbox.sandbox import Order
 from tests.census import children, standing
 from tests.rlm_sandbox import program
+from tests.waiting import until
 
 PATIENCE = 30.0
 
@@ -24,13 +25,6 @@ PATIENCE = 30.0
 def pool() -> Iterator[SandboxPool]:
     with SandboxPool(2) as opened:
         yield opened
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def printed(box: Sandbox, code: str) -> str:

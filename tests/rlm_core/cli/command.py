@@ -53,6 +53,18 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": f"{packages}", "XDG_CACHE_HOME": f"{home}/.cache"} | more
 
 
+def started(home: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, for `killed_at_last`."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=home,
+        env=environment(home, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def rlm(home: Path, *arguments: str, **more: str) -> Ended:
     """Run the command in this process, with streams, directory and environment of its own."""
     return piped(home, b"", *arguments, **more)

@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import psutil
@@ -30,7 +29,9 @@ from tests.rlm_core.cli.command import (
     piped,
     rlm,
     rlm_process,
+    started,
 )
+from tests.waiting import killed_at_last, until
 
 __all__ = ["home"]
 PATIENCE = 60.0
@@ -329,16 +330,8 @@ def test_a_mistake_of_ours_is_1_and_asks_for_a_report(
 def test_ctrl_c_is_130_and_ends_the_call_in_flight(home: Path) -> None:
     with ChatServer(Hang()) as server:
         named = ["--model", "m", "--base-url", server.base_url]
-        with subprocess.Popen(
-            [*COMMAND, "ask", *named, QUESTION, "vault.txt"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=home,
-            env=environment(home),
-        ) as process:
-            while not server.requests:
-                threading.Event().wait(0.02)
+        with killed_at_last(started(home, "ask", *named, QUESTION, "vault.txt")) as process:
+            until(lambda: server.requests)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=PATIENCE)
         assert server.client_gone.wait(PATIENCE)
@@ -348,16 +341,8 @@ def test_ctrl_c_is_130_and_ends_the_call_in_flight(home: Path) -> None:
 def test_ctrl_c_ends_running_code_too(home: Path) -> None:
     with ChatServer(chat("llm_query('started')\nwhile True: pass"), chat("")) as server:
         named = ["--model", "m", "--base-url", server.base_url]
-        with subprocess.Popen(
-            [*COMMAND, "ask", *named, QUESTION, "vault.txt"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=home,
-            env=environment(home),
-        ) as process:
-            while len(server.requests) < 2:
-                threading.Event().wait(0.02)
+        with killed_at_last(started(home, "ask", *named, QUESTION, "vault.txt")) as process:
+            until(lambda: len(server.requests) >= 2)
             workers = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=PATIENCE)

@@ -9,7 +9,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from rlm_core.cli import Exit
 from rlm_core.cli.batch import heeding_signals
 from rlm_core.cli.output import Output
 from tests.rlm_core.adapters.chat_server import ChatServer, Hang, Judge, Reply, chat, json_reply
-from tests.rlm_core.cli.command import COMMAND, QUESTION, Ended, environment, home, rlm
+from tests.rlm_core.cli.command import COMMAND, QUESTION, Ended, environment, home, rlm, started
+from tests.waiting import killed_at_last, until
 
 __all__ = ["home"]
 DEADLINE = 60.0
@@ -141,31 +141,17 @@ def test_a_model_that_has_no_name_is_told(home: Path) -> None:
     assert (done.returncode, "which model" in done.stderr) == (Exit.USAGE, True)
 
 
-def started(home: Path, server: ChatServer, *flags: str) -> subprocess.Popen[str]:
+def batch_started(home: Path, server: ChatServer, *flags: str) -> subprocess.Popen[str]:
     files = ["-i", "tasks.jsonl", "-o", "results.jsonl"]
     model = ["--model", "m", "--base-url", server.base_url]
-    return subprocess.Popen(
-        [*COMMAND, "batch", *files, *model, *flags],
-        cwd=home,
-        env=environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
+    return started(home, "batch", *files, *model, *flags)
 
 
 def held_until(release: Path) -> Judge:
     """Answers once that file is there."""
 
     def decide(_: object) -> Reply:
-        wait_for(release.exists)
+        until(release.exists)
         return chat("FINAL: 7319")
 
     return Judge(decide)
@@ -174,8 +160,8 @@ def held_until(release: Path) -> Judge:
 def test_ctrl_c_lets_what_runs_end_and_the_next_start_does_the_rest(home: Path) -> None:
     tasks(home, "a", "b", "c", "d")
     with ChatServer(held_until(home / "release")) as server:
-        with started(home, server, "--concurrency", "2") as running:
-            wait_for(lambda: len(server.requests) >= 2)
+        with killed_at_last(batch_started(home, server, "--concurrency", "2")) as running:
+            until(lambda: len(server.requests) >= 2)
             running.send_signal(signal.SIGINT)
             assert running.stderr is not None
             assert "finishing what runs" in running.stderr.readline()
@@ -191,8 +177,8 @@ def test_ctrl_c_lets_what_runs_end_and_the_next_start_does_the_rest(home: Path) 
 @pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
 def test_twice_stops_at_once(home: Path, signals: tuple[signal.Signals, ...]) -> None:
     tasks(home, "a", "b")
-    with ChatServer(Hang()) as server, started(home, server) as running:
-        wait_for(lambda: len(server.requests) >= 2)
+    with ChatServer(Hang()) as server, killed_at_last(batch_started(home, server)) as running:
+        until(lambda: len(server.requests) >= 2)
         told = ""
         for number in signals:
             running.send_signal(number)
@@ -227,7 +213,7 @@ def test_a_signal_in_the_midst_of_writing_is_told_when_that_is_written() -> None
     output, control = Output(io.StringIO(), errors, {}, quiet=False), Control()
     with heeding_signals(control, output):
         output.notice("one task is done")
-        wait_for(lambda: b"stops now" in stream.written)
+        until(lambda: b"stops now" in stream.written)
     assert control.finishing
     assert not control.stopping
     assert stream.written.startswith(b"rlm: one task is done")
