@@ -138,15 +138,18 @@ class Sandbox:
         """Be again as at the checkpoint, which stays. Raises CheckpointUnavailable."""
         self._keeper.restore(checkpoint.number)
 
-    def fork(self) -> Sandbox:
+    def fork(self, functions: Mapping[str, Callable[..., object]] | None = None) -> Sandbox:
         """An independent sandbox that goes on from here; close it like any other.
 
         It has a process of its own behind the same wall, and checkpoints of its own. The two
-        share `/tmp`, the host functions, the session's deadline and, where there is a control
-        group, the limits on memory and processes; they share no memory. Either may be closed
-        first. Raises CheckpointUnavailable.
+        share `/tmp`, the host functions (but for those given here, in place of all), the session's
+        deadline and, where there is a control group, the limits on memory and processes; they
+        share no memory. Either may be closed first.
+
+        While a step runs, a host function may fork the session too: from the state before that
+        step. Raises CheckpointUnavailable.
         """
-        twin = self._keeper.fork()
+        twin = self._keeper.fork(None if functions is None else checked_functions(functions))
         return Sandbox._of(twin, twin.close)
 
     def close(self) -> None:

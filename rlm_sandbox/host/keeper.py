@@ -9,7 +9,6 @@ same way is the same. If saving failed, an older checkpoint is better than none,
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Generator
@@ -32,6 +31,7 @@ from rlm_sandbox.host.link import Link
 from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.setup import SetUp, Variable
 from rlm_sandbox.host.terms import Functions, Terms
+from rlm_sandbox.host.turn import Turn
 from rlm_sandbox.protocol import Done, Spawn
 from rlm_sandbox.result import ExecResult, Outcome
 from rlm_sandbox.session import ProtocolViolation, WorkerGone
@@ -49,10 +49,10 @@ class Keeper:
         self._terms = terms
         self._setup: list[SetUp] = []
         self._saves = terms.limits.checkpoints > 0 and Layer.GATE in NURSERY.layers(breed)
-        self._turn = threading.Lock()
+        self._turn = Turn()
         self._dropping = threading.Lock()  # nobody signals a worker that is being closed
-        self._pid = os.getpid()
-        self._user: int | None = None  # the thread that has the turn
+        self._branching = threading.Lock()  # whoever has it may wake what the running step needs
+        self._stepping: Link | None = None  # the one that runs a step
         self._link: Link | None = None
         self._pristine = True  # no step has run: a new worker with the same set-up is the same
         self._since: list[SetUp] = []  # what it was given since its last checkpoint
@@ -100,10 +100,14 @@ class Keeper:
         Only before the first step. Raises SessionLost.
         """
         assert self._pristine
-        self._terms = Terms.from_now(self._terms.limits, functions)
-        self._spawn = msgspec.structs.replace(self._spawn, functions=tuple(functions))
+        self._begin(Terms.from_now(self._terms.limits, functions))
+
+    def _begin(self, terms: Terms) -> None:
+        """Go on under these terms. Raises SessionLost."""
+        self._terms = terms
+        self._spawn = msgspec.structs.replace(self._spawn, functions=tuple(terms.functions))
         with self.asking() as link:
-            link.begin(self._terms)
+            link.begin(terms)
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -119,7 +123,12 @@ class Keeper:
     def _step(self, link: Link, code: str) -> ExecResult:
         self._save_first(link)
         started = time.monotonic()
-        ending = _run(link, code)
+        self._stepping = link
+        try:
+            ending = _run(link, code)
+        finally:
+            with self._branching:
+                self._stepping = None
         wall = time.monotonic() - started
         if isinstance(ending, Done):
             evidence = self._evidence(link, ending, wall)
@@ -339,8 +348,44 @@ class Keeper:
             if number is not None and self._link is not None:
                 self._link.worker.drop(number)
 
-    def fork(self) -> Keeper:
-        """A keeper of an independent session that goes on from here."""
+    def fork(self, functions: Functions | None = None) -> Keeper:
+        """A keeper of an independent session that goes on from here.
+
+        From before the step, while one runs. Raises CheckpointUnavailable.
+        """
+        with self._branching:
+            stepping = self._stepping
+            branch = None if stepping is None or self._pristine else self._branch(stepping)
+        revived = branch if stepping is not None else self._wake_beside()
+        twin = Keeper(self.breed, self._spawn, self._terms)
+        twin._setup = list(self._setup)
+        twin._link = revived
+        twin._pristine = revived is None
+        try:
+            if revived is None:
+                twin._new_worker()
+            if functions is not None:
+                twin._begin(self._terms.offering(functions))
+        except BaseException:
+            twin.close()
+            raise
+        return twin
+
+    def _branch(self, link: Link) -> Link:
+        """Another process of the state before the step that runs. Raises CheckpointUnavailable."""
+        self._require_saves()
+        reason = "it could not be saved, or is gone"
+        try:
+            revived = link.branch([item.apply for item in self._since])
+        except (OSError, WorkerGone, ProtocolViolation, SandboxError) as error:
+            revived, reason = None, str(error)
+        if revived is None:
+            raise CheckpointUnavailable(f"the state before this step cannot be had: {reason}")
+        self._since.clear()
+        return revived
+
+    def _wake_beside(self) -> Link:
+        """Another process of the state now. Raises CheckpointUnavailable."""
         with self.asking() as link:
             number = self._saved_now(link)
             revived, reason = None, "it is gone"
@@ -352,19 +397,11 @@ class Keeper:
                 link.worker.drop(number)
                 raise CheckpointUnavailable(f"the fork could not be woken: {reason}")
             revived.rest()
-            twin = Keeper(self.breed, self._spawn, self._terms)
-            twin._setup = list(self._setup)
-            twin._link = revived
-            twin._pristine = False
-            return twin
+            return revived
 
     def _saved_now(self, link: Link) -> int:
+        self._require_saves()
         limits = self._terms.limits
-        if not self._saves:
-            raise CheckpointUnavailable(
-                "there are no checkpoints with Limits(checkpoints=0), with isolation='none', or on "
-                "a kernel whose seccomp has no user notifications (before Linux 5.9)"
-            )
         if len(self._checkpoints) >= limits.checkpoints:
             raise CheckpointUnavailable(
                 f"{len(self._checkpoints)} checkpoints are alive, as many as Limits.checkpoints "
@@ -379,26 +416,25 @@ class Keeper:
             raise CheckpointUnavailable(f"the session could not be saved: {failure}")
         return number
 
+    def _require_saves(self) -> None:
+        if not self._saves:
+            raise CheckpointUnavailable(
+                "there are no checkpoints with Limits(checkpoints=0), with isolation='none', or on "
+                "a kernel whose seccomp has no user notifications (before Linux 5.9)"
+            )
+
     # --- turns and the end ----------------------------------------------------------------------
 
     @contextmanager
     def _taking_turn(self) -> Generator[None]:
         if self.closed:
             raise SandboxClosed("this sandbox is closed; open another")
-        if self._pid != os.getpid():
-            raise SandboxClosed("this sandbox belongs to the process that opened it; open another")
-        if not self._turn.acquire(blocking=False):
-            raise SandboxBusy(
-                "this sandbox is in use: it runs one step at a time. Use a sandbox for each thread."
-            )
-        try:
-            self._user = threading.get_ident()
-            yield
-        finally:
-            self._user = None
-            if self.closed:
-                self._drop()
-            self._turn.release()
+        with self._turn.taken():
+            try:
+                yield
+            finally:
+                if self.closed:
+                    self._drop()
 
     def _drop(self) -> None:
         """Give the processes back, with every checkpoint."""
@@ -414,20 +450,16 @@ class Keeper:
 
     def close(self) -> None:
         self.closed = True
-        if self._pid != os.getpid():
+        if self._turn.foreign:
             return  # a fork of the process whose worker it is
-        if self._turn.acquire(blocking=False):
-            try:
+        try:
+            with self._turn.taken():
                 self._drop()
-            finally:
-                self._turn.release()
-            return
-        with self._dropping:
-            if self._link is not None:
-                self._link.cancel()
-        if self._user != threading.get_ident():  # else: from a host function or a signal handler
-            with self._turn:  # whoever has the turn drops the worker when he gives it back
-                pass
+        except SandboxBusy:  # whoever has the turn drops the worker when he gives it back
+            with self._dropping:
+                if self._link is not None:
+                    self._link.cancel()
+            self._turn.wait()
 
 
 def _run(link: Link, code: str) -> _Ending:

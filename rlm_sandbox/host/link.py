@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -83,6 +83,10 @@ class MemoryBase:
     @property
     def total(self) -> int:
         return self.idle + self.contexts
+
+
+Give = Callable[["Link"], None]
+"""Gives a session process what the one before it was given."""
 
 
 class Link:
@@ -233,6 +237,34 @@ class Link:
         if replace:
             self.worker.release()
         return link
+
+    def branch(self, since: Iterable[Give]) -> Link | None:
+        """Another session process, from the last checkpoint and what was given since.
+
+        For while a step runs: its thread uses the socket, and leaves the checkpoints alone. Waking
+        a checkpoint uses it up, so the new process makes another, of the same state, for this one.
+        None if there is none, or it could not be woken.
+        """
+        number = self.detach()
+        if number is None or self._outdated:
+            self._saved = number
+            return None
+        try:
+            twin = self.revive(number, replace=False)
+        except OSError:
+            self._saved = number
+            raise
+        if twin is None:
+            return None
+        try:
+            for give in since:
+                give(twin)
+            twin.save()
+            self._saved = twin.detach()
+        except BaseException:
+            twin.close()
+            raise
+        return twin
 
     # --- steps ----------------------------------------------------------------------------------
 

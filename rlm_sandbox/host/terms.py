@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from rlm_sandbox.limits import Limits
 
@@ -25,3 +26,7 @@ class Terms:
         """The terms of a session whose time begins now."""
         seconds = limits.session_seconds
         return cls(limits, functions, None if seconds is None else time.monotonic() + seconds)
+
+    def offering(self, functions: Functions) -> Self:
+        """The same with other host functions."""
+        return replace(self, functions=functions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from typing import NoReturn
@@ -146,9 +145,3 @@ def test_a_process_that_closes_its_channel_has_broken_the_protocol(free_box: San
     result = free_box.exec("import os, time\nos.closerange(3, 64)\ntime.sleep(1000)")
     assert result.outcome is Outcome.VIOLATION
     assert "it closed its channel" in str(result.error)
-
-
-def test_a_fork_of_the_controller_does_not_own_the_session(box: Sandbox) -> None:
-    box.exec("x = 1")
-    assert box._keeper._pid == os.getpid()
-    assert box.get("x") == 1

@@ -123,6 +123,75 @@ def test_forks_draw_the_same_random_numbers_and_share_tmp(roomy: Sandbox) -> Non
             assert printed(twin, "print(open('/tmp/note').read(), end='')") == "mine\n"
 
 
+def test_a_host_function_forks_the_state_before_the_step_that_calls_it() -> None:
+    found: list[object] = []
+
+    def look(name: str) -> None:
+        with box.fork() as twin:
+            found.append(twin.get(name))
+            found.append(printed(twin, f"{name}.append('twin'); print({name})"))
+
+    with Sandbox(functions={"look": look}, imports="all") as box:
+        box.exec("x = ['before']")
+        box.set("y", 1)
+        assert printed(box, "x.append('now')\nlook('x')\nprint(x)") == "['before', 'now']\n"
+        assert found == [["before"], "['before', 'twin']\n"]
+        assert box.exec("x.append('lost')\nlook('x')\n" + DIES).state is State.RESTORED
+        assert (box.get("x"), box.get("y")) == (["before", "now"], 1)
+
+
+def test_a_fork_in_the_first_step_has_what_the_session_was_given() -> None:
+    found: list[object] = []
+
+    def look() -> None:
+        with box.fork() as twin:
+            found.append(twin.get("x"))
+            found.append(twin.exec("print(y)").error)
+
+    with Sandbox(functions={"look": look}) as box:
+        box.set("x", 7)
+        box.exec("y = 1\nlook()")
+    assert found[0] == 7
+    assert str(found[1]).startswith("NameError")
+
+
+def test_threads_of_a_step_fork_at_once_each_its_own() -> None:
+    def look(number: int) -> object:
+        with box.fork({"own": lambda: number * 10}) as twin:
+            twin.exec("x.append(own())")
+            return twin.get("x")
+
+    threads = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    print(list(pool.map(look, range(4))))"
+    )
+    with Sandbox(functions={"look": look}, imports="all") as box:
+        box.exec("x = [1]")
+        assert printed(box, threads) == "[[1, 0], [1, 10], [1, 20], [1, 30]]\n"
+        assert box.exec(DIES).state is State.RESTORED
+        assert box.get("x") == [1]
+
+
+def test_a_fork_with_functions_of_its_own_has_no_others(roomy: Sandbox) -> None:
+    roomy.exec("x = 1")
+    with roomy.fork({"shout": str.upper}) as twin:
+        assert printed(twin, "print(shout('a'), x)") == "A 1\n"
+        twin.exec(DIES)
+        assert printed(twin, "print(shout('b'), x)") == "B 1\n"
+    assert "NameError" in str(roomy.exec("shout('a')").error)
+
+
+def test_without_checkpoints_a_step_cannot_be_forked_and_goes_on() -> None:
+    def look() -> None:
+        box.fork()
+
+    with Sandbox(functions={"look": look}, limits=Limits(checkpoints=0)) as box:
+        box.exec("x = 1")
+        assert "there are no checkpoints with" in str(box.exec("look()").error)
+        assert box.get("x") == 1
+
+
 def test_tmp_offsets_and_threads_are_not_in_a_checkpoint(roomy: Sandbox) -> None:
     if "mount" not in roomy.layers:
         pytest.skip("there is no /tmp behind this wall")
