@@ -43,6 +43,8 @@ class Asked(Struct, frozen=True):
     adapter: ModelAdapter
     recursive: bool
     """Whether an episode of its own answers it."""
+    cacheable: bool
+    """Whether the reply follows from what is asked: not where it depends on variables as well."""
     cache_key: str
     reply_key: str
     """What a recorded reply is found by: what was asked, whoever answers, in however many words."""
@@ -115,7 +117,8 @@ class Answering:
             text=request.digest,
         )
         reply_key = digest(json.dumps([request.model, system, request.digest]))
-        return Asked(request, adapter, recursive, key, reply_key, time.monotonic())
+        cacheable = not (recursive and tree.config.subcalls.recursive_state == "fork")
+        return Asked(request, adapter, recursive, cacheable, key, reply_key, time.monotonic())
 
     def known(self, asked: Asked) -> str | None:
         """The reply that the cache gives now, or gave when the run was recorded; None for none."""
@@ -214,7 +217,7 @@ class Answering:
             raise told from error
         if finish.status is RunStatus.NO_ANSWER:
             self._require_a_step()
-        if finish.status is RunStatus.ANSWERED:  # one that was stopped may do better next time
+        if asked.cacheable and finish.status is RunStatus.ANSWERED:  # else it may do better later
             tree.keep(asked.adapter, asked.cache_key, CacheRecord(finish.answer, _NO_USAGE))
         self._record(asked, step, finish.answer, None)
         return finish.answer
@@ -232,7 +235,7 @@ class Answering:
             return recorded.text
         if tree.playback.knows(key) or tree.playback.knows(episode_key(_episode_name(key), 1)):
             return None  # it was answered by a model then, and that is recorded
-        found = tree.cached(asked.adapter, asked.cache_key)
+        found = tree.cached(asked.adapter, asked.cache_key) if asked.cacheable else None
         if found is None:
             return None
         tree.recorder.keep(RecordedReply(found.text, cached=True).to_record(key))

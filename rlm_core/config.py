@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from rlm_core import prompts
 from rlm_core.errors import ConfigError
@@ -59,6 +59,7 @@ class Options(TypedDict, total=False):
     max_recursion_depth: int
     recursive_subcall_system_prompt: str
     recursive_subcall_max_steps: int
+    recursive_subcall_state: str
     parallel_subcalls: bool
     max_concurrent_subcalls: int
     subcall_max_tokens: int
@@ -110,6 +111,9 @@ class SubcallOptions:
     max_depth: int = 2
     recursive_system_prompt: str = prompts.RECURSIVE_SUBCALL_SYSTEM_PROMPT
     recursive_max_steps: int = 3
+    recursive_state: Literal["fresh", "fork"] = "fresh"
+    """What its session begins with: nothing, or a fork of the asking one, as it was before the step
+    that asks. The two share a control group and `/tmp`, but no memory (`Sandbox.fork`)."""
 
     def deepest(self, policy: Policy) -> int:
         """The deepest subcall that is allowed; above it, recursive subcalls are episodes."""
@@ -279,6 +283,9 @@ def _subcalls(options: Options, tools: Sequence[Tool]) -> SubcallOptions:
     concurrent = options.get("max_concurrent_subcalls", 10)
     if concurrent < 1:
         raise ConfigError(f"max_concurrent_subcalls must be at least 1, not {concurrent}")
+    state = options.get("recursive_subcall_state", "fresh")
+    if state not in {"fresh", "fork"}:
+        raise ConfigError(f"recursive_subcall_state must be 'fresh' or 'fork', not {state!r}")
     return SubcallOptions(
         system_prompt=options.get("subcall_system_prompt", prompts.SUBCALL_SYSTEM_PROMPT),
         max_tokens=options.get("subcall_max_tokens", 256),
@@ -291,6 +298,7 @@ def _subcalls(options: Options, tools: Sequence[Tool]) -> SubcallOptions:
         )
         + _prompt_of(tools),
         recursive_max_steps=options.get("recursive_subcall_max_steps", 3),
+        recursive_state="fork" if state == "fork" else "fresh",
     )
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rlm_core.stimuli import Action, Event
     from rlm_core.subcalls import Subcalls
     from rlm_core.tree import RunTree
+    from rlm_sandbox import Sandbox
 
 HEAD_CHARS = 400  # enough of the context to know it again when it is printed
 _TOO_LATE = "MaxSecondsExceeded: the run's time is over; the cell was not run"
@@ -64,6 +65,8 @@ class Task:
     scope: CancelScope
     level: int = 0
     parent_id: int | None = None
+    origin: Sandbox | None = None
+    """The sandbox that its session is to be a fork of."""
 
 
 class EpisodeDriver:

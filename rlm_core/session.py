@@ -126,6 +126,12 @@ class Session:
         changed = changes(before, self._variables, spoken_of=code)
         return CellReport(result, changed, self._answer_dict())
 
+    def inherited(self) -> str:
+        """The variables that a fork begins with, one a line, as `changes` shows them."""
+        self._variables = self.box.describe()
+        lines = [f"- {name} = {text[:_LONGEST_CHANGE]}" for name, text in self._variables.items()]
+        return "\n".join(_shortened(lines))
+
     def read(self, names: Iterable[str]) -> dict[str, Value]:
         """The variables of these names, as text; those that do not exist are left out."""
         found = {name: self._value(name) for name in names}
@@ -233,9 +239,12 @@ def changes(before: Mapping[str, str], after: Mapping[str, str], *, spoken_of: s
         if before.get(name) != text
     ]
     lines += [f"- removed: {name}" for name in before if name not in after]
-    if len(lines) > _MOST_CHANGES:
-        lines[_MOST_CHANGES:] = [f"- and {len(lines) - _MOST_CHANGES} more"]
-    return "\n".join(["REPL state changes:", *lines]) if lines else ""
+    return "\n".join(["REPL state changes:", *_shortened(lines)]) if lines else ""
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    more = len(lines) - _MOST_CHANGES
+    return [*lines[:_MOST_CHANGES], f"- and {more} more"] if more > 0 else lines
 
 
 def seed_of(run_seed: int, episode: str) -> int:

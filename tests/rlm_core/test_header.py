@@ -47,6 +47,7 @@ def test_all_options_that_matter_come_back_from_a_header() -> None:
         "fallback_code": "out = 1",
         "compaction": "model",
         "recursive_subcalls": True,
+        "recursive_subcall_state": "fork",
         "subcall_max_tokens": 99,
     }
     before = configure(options)  # ty: ignore[invalid-argument-type]

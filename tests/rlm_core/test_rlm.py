@@ -256,6 +256,31 @@ def test_recursion_goes_as_deep_as_the_policy_allows(tmp_path: Path) -> None:
     assert max(step.depth for step in result.trace.steps) == 4
 
 
+def forking_model() -> Answering:
+    def answer(prompt: str) -> str:
+        if "Query:\nWhole?" not in prompt and 'still: "Whole?"' not in prompt:
+            assert "- seen = list" in prompt
+            return "seen.append(P)\nout = f'{shout(P)} {len(seen)}'\nFINAL_VAR: out"
+        if "Step: 1" in prompt:
+            return "seen = ['first']\ndef shout(text): return text.upper()"
+        return "answer = [subcall('abc'), subcall('abc'), seen]\nFINAL_VAR: answer"
+
+    return Answering(answer)
+
+
+def test_a_recursive_subcall_may_begin_with_the_state_of_the_session_that_asks(
+    tmp_path: Path,
+) -> None:
+    rlm = rlm_for(
+        tmp_path, forking_model(), recursive_subcalls=True, recursive_subcall_state="fork"
+    )
+    result = rlm.run_result("Whole?", TEXT)
+    assert result.answer == "['ABC 2', 'ABC 2', ['first']]"
+    kinds = [step.kind for step in result.trace.steps]
+    assert kinds.count("recursive_subcall") == 2
+    assert not [step for step in result.trace.steps if step.cache_hit]
+
+
 # --- stopping -------------------------------------------------------------------------------------
 
 
