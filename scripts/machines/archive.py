@@ -23,14 +23,15 @@ Dir::State::status "{home}/status";
 Dir::Cache "{home}";
 Dir::Cache::archives "{home}/archives";
 Dir::Etc::sourcelist "{home}/sources.list";
-Dir::Etc::sourceparts "-";
-Dir::Etc::preferencesparts "-";
-Dir::Etc::parts "-";
+Dir::Etc::sourceparts "{home}/nothing";
+Dir::Etc::preferencesparts "{home}/nothing";
+Dir::Etc::parts "{home}/nothing";
 APT::Architecture "{architecture}";
 APT::Architectures {{ "{architecture}"; }};
 APT::Sandbox::User "";
 APT::Install-Recommends "false";
 Acquire::Languages "none";
+Acquire::Check-Valid-Until "false";
 """
 
 _URI = re.compile(r"^'(\S+)' (\S+\.deb) \d+", re.MULTILINE)
@@ -52,7 +53,10 @@ class ArchiveFailed(Exception):
 
 
 class Archive:
-    """The packages of one origin, kept below `cache`."""
+    """The packages of one origin, kept below `cache`.
+
+    A mirror may be some weeks behind: its signature is checked, its age is not.
+    """
 
     def __init__(self, origin: Origin, cache: Path, mirror: str = MIRROR) -> None:
         """Makes apt's state, if it is not there yet. Raises ArchiveFailed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 
 from rlm_sandbox.audit.corpus import CORPUS
 from rlm_sandbox.audit.findings import Row, Status
-from rlm_sandbox.audit.program import Aim, Kind, Program
+from rlm_sandbox.audit.program import TIGHT, Aim, Kind, Program
 from rlm_sandbox.audit.runner import Auditor
 from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.result import Outcome
@@ -75,6 +76,18 @@ def test_a_claim_of_success_counts_against_the_wall(auditor: Auditor) -> None:
 
 def test_an_end_that_was_not_expected_is_a_finding(auditor: Auditor) -> None:
     assert "ended as 'crashed'" in only(auditor.run(written("ctypes.string_at(0)")))
+
+
+def test_a_machine_that_is_too_slow_for_a_program_gives_it_more_time(auditor: Auditor) -> None:
+    code = """
+        while time.thread_time() < 0.3: pass
+    """
+    hurried = replace(TIGHT, step_seconds=60.0, cpu_seconds=0.1)
+    program = replace(written(textwrap.dedent(code)), limits=hurried)
+    row = auditor.run(program)
+    assert (row.status, row.outcome) == (Status.CONTAINED, Outcome.OK)
+    endless = replace(written("while True: pass"), limits=hurried)
+    assert "ended as 'cpu'" in only(auditor.run(endless))
 
 
 def test_a_layer_that_stands_alone_excuses_what_it_lets_through() -> None:
