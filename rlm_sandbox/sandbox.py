@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rlm_sandbox.errors import NameNotFound, SessionLost
 from rlm_sandbox.host.keeper import Keeper
 from rlm_sandbox.host.nursery import NURSERY, Breed
-from rlm_sandbox.host.setup import Prelude, Text
+from rlm_sandbox.host.setup import File, Prelude, Text
 from rlm_sandbox.host.terms import Functions, Terms
 from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.limits import Limits
@@ -98,6 +100,16 @@ class Sandbox:
         A cell that rebinds a protected name gets it back at its end. Raises SessionLost.
         """
         self._keeper.add(Text(checked_name(name), text))
+
+    def load_file(self, name: str, path: str | os.PathLike[str]) -> None:
+        """As `load`, with a file of UTF-8: a large one is never in this process's memory.
+
+        Before the first step the worker reads the file itself, in one pass; later it is given a
+        copy, so that code has no hold on yours. Do not change the file while the sandbox is open:
+        a worker that replaces another reads it again. Raises OSError, ValueRefused for a file that
+        is no UTF-8 text, SessionLost.
+        """
+        self._keeper.add(File(checked_name(name), Path(path).absolute()))
 
     def holds(self, name: str, text: str) -> bool:
         """True if this very text was there from the start, under this name: a pool's context."""

@@ -410,6 +410,11 @@ class Link:
             return self.session.receive(message, time.monotonic())
 
     @property
+    def pristine(self) -> bool:
+        """True as long as only our own code has run in it."""
+        return self.session.steps == 0
+
+    @property
     def idle(self) -> bool:
         """True between steps, when nothing is half done."""
         return self.session.phase is Phase.IDLE and not self._torn

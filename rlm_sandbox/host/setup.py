@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rlm_sandbox.host.link import Link
-from rlm_sandbox.host.texts import file_of
+from rlm_sandbox.host.texts import copied, file_of, opened
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,30 @@ class Text:
     text: str = field(repr=False)
 
     def replaces(self, other: SetUp) -> bool:
-        return isinstance(other, Text | Variable) and other.name == self.name
+        return isinstance(other, Text | File | Variable) and other.name == self.name
 
     def apply(self, link: Link) -> None:
         descriptor, size = file_of(self.text)
+        try:
+            link.load(self.name, descriptor, size)
+        finally:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of UTF-8 text under a protected name."""
+
+    name: str
+    path: Path
+
+    def replaces(self, other: SetUp) -> bool:
+        return isinstance(other, Text | File | Variable) and other.name == self.name
+
+    def apply(self, link: Link) -> None:
+        descriptor, size = opened(self.path)
+        if not link.pristine:  # who has our file may do to it what its owner may: chmod(2)
+            descriptor, size = copied(descriptor, size)
         try:
             link.load(self.name, descriptor, size)
         finally:
@@ -55,10 +76,10 @@ class Variable:
     """As it was when it was given: the caller may change his own since."""
 
     def replaces(self, other: SetUp) -> bool:
-        return isinstance(other, Text | Variable) and other.name == self.name
+        return isinstance(other, Text | File | Variable) and other.name == self.name
 
     def apply(self, link: Link) -> None:
         link.give(self.name, self.encoded)
 
 
-SetUp = Text | Prelude | Variable
+SetUp = Text | File | Prelude | Variable

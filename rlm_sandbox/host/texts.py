@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from rlm_sandbox.errors import ControllerExhausted
 
@@ -42,11 +45,47 @@ def file_of(text: str) -> tuple[int, int]:
         if descriptor >= 0:
             os.close(descriptor)
         if isinstance(error, OSError):
-            raise ControllerExhausted(
-                f"the text cannot be handed over ({error.strerror}); nothing has changed"
-            ) from None
+            raise _exhausted(error) from None
         raise
     return descriptor, size
+
+
+def opened(path: Path) -> tuple[int, int]:
+    """A descriptor to read a file with, and its size in bytes. The caller closes it.
+
+    Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # no wait for a pipe
+    told = os.fstat(descriptor)
+    if not stat.S_ISREG(told.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor, told.st_size
+
+
+def copied(source: int, size: int) -> tuple[int, int]:
+    """A file in memory with the same content, and its size; `source` is closed in any case.
+
+    The kernel copies. Raises ControllerExhausted.
+    """
+    descriptor, done = -1, 0
+    try:
+        descriptor = os.memfd_create("rlm-text", os.MFD_CLOEXEC)
+        while done < size and (sent := os.sendfile(descriptor, source, done, size - done)):
+            done += sent
+    except OSError as error:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise _exhausted(error) from None
+    finally:
+        os.close(source)
+    return descriptor, done
+
+
+def _exhausted(error: OSError) -> ControllerExhausted:
+    return ControllerExhausted(
+        f"the text cannot be handed over ({error.strerror}); nothing has changed"
+    )
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -96,7 +96,7 @@ class Desk:
             return Answer(request.request, self._fulfil(request))
         except _Missing as missing:
             return Refusal(request.request, "missing", str(missing))
-        except ValueRefused as refused:
+        except (ValueRefused, UnicodeError) as refused:
             return Refusal(request.request, "refused", cut(str(refused)))
         except Exception as error:  # noqa: BLE001 - the session's objects may raise anything
             return Refusal(request.request, "failed", error_line(error))

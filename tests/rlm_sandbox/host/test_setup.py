@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from rlm_sandbox import ControllerExhausted, Outcome, Sandbox
+from rlm_sandbox import ControllerExhausted, Outcome, Sandbox, ValueRefused
 from rlm_sandbox.host.setup import Prelude, Text, Variable
 from tests.rlm_sandbox.promises.running import printed
 
@@ -49,6 +50,65 @@ def test_a_value_comes_back_as_it_was_given_whatever_the_caller_does_to_his_own(
     given.append(2)
     free_box.exec(DIES)
     assert free_box.get("x") == [1]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("straße " * 1000)
+    return path
+
+
+def test_a_file_is_a_text_whenever_it_is_given(free_box: Sandbox, file: Path) -> None:
+    free_box.load_file("P", file)
+    assert printed(free_box, "P = None\nprint(P)") == "None\n"
+    free_box.load_file("Q", file)
+    assert printed(free_box, "print(len(P), P == Q, P[:6])") == "7000 True straße\n"
+    assert free_box.exec(DIES).outcome is Outcome.EXITED
+    assert printed(free_box, "print(len(P), P == Q, P[:6])") == "7000 True straße\n"
+
+
+def test_code_never_holds_a_file_of_the_callers(free_box: Sandbox, file: Path) -> None:
+    holds = (
+        "import os\n"
+        "kept = None\n"
+        "def keep(pages, *rest):\n"
+        "    global kept\n"
+        "    kept = [number for number in range(3, 64) if held(number)]\n"
+        "def held(number):\n"
+        "    try: return os.fstat(number).st_ino\n"
+        "    except OSError: return 0\n"
+    )
+    before = file.stat().st_ino
+    free_box.load_file("P", file)
+    seen = holds + f"keep(None)\nprint({before} in [held(number) for number in kept])"
+    assert printed(free_box, seen) == "False\n"
+    free_box.exec(
+        "import contextlib, mmap, os\n"
+        "real, found = mmap.mmap, []\n"
+        "def spying(number, *args, **more):\n"
+        "    found.append(os.fstat(number).st_ino)\n"
+        "    with contextlib.suppress(OSError): os.fchmod(number, 0)\n"
+        "    return real(number, *args, **more)\n"
+        "mmap.mmap = spying"
+    )
+    mode = file.stat().st_mode
+    free_box.load_file("Q", file)
+    assert free_box.get("found") != [before]
+    assert len(free_box.get("found")) == 1  # ty: ignore[invalid-argument-type]
+    assert file.stat().st_mode == mode
+
+
+def test_what_is_no_file_of_text_is_refused_and_changes_nothing(box: Sandbox, file: Path) -> None:
+    box.exec("x = 1")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        box.load_file("P", file.parent / "missing.txt")
+    with pytest.raises(OSError, match="not a regular file"):
+        box.load_file("P", file.parent)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueRefused, match="can't decode"):
+        box.load_file("P", file)
+    assert printed(box, "print(x, 'P' in globals())") == "1 False\n"
 
 
 def test_a_text_that_cannot_be_handed_over_changes_nothing(
