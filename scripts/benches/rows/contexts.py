@@ -92,6 +92,19 @@ def _memory(arena: Arena, text: Text, moment: str) -> Taken:
     return Taken({OURS: Series(((found[moment],),))})
 
 
+def _memory_from_file(arena: Arena) -> Taken:
+    size = TEXTS[0].bytes(arena)
+    with tempfile.TemporaryDirectory(prefix="bench-") as home:
+        file = str(Path(home) / "text")
+        arena.contender("floor").ask(
+            "make_text", path=file, size=size, kind=TEXTS[0].kind, within=LONG
+        )
+        found = arena.contender("contexts").ask(
+            "memory_from_file", path=file, length=Path(file).stat().st_size, within=LONG
+        )
+    return Taken({OURS: Series(((found["peak"],),))})
+
+
 FIGURES = (
     *(
         Figure(
@@ -124,6 +137,14 @@ FIGURES = (
             ("peak", "at the peak", 2.1),
             ("afterwards", "afterwards", 1.05),
         )
+    ),
+    Figure(
+        "context-file-peak",
+        f"memory for {TEXTS[0].words} from a file, at the peak",
+        Unit.TIMES,
+        (bound("1.1 x the text", 1.1),),
+        _memory_from_file,
+        10.0,
     ),
     Figure(
         "context-further",
