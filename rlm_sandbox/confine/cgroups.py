@@ -2,13 +2,15 @@
 
 Version 2 (cgroups(7), admin-guide/cgroup-v2) or the memory and pids hierarchies of version 1. A
 folder is delegated to us if we may make folders in it and these have the memory and pids controls;
-on version 2 the folder may then hold no process of its own. RLM_SANDBOX_CGROUP names such a folder.
-A worker's group is used again by the next one: making and removing costs more than joining.
+on version 2 the folder may then hold no process of its own, so a controller that is alone in its
+folder moves into one below it. RLM_SANDBOX_CGROUP names such a folder. A worker's group is used
+again by the next one: making and removing costs more than joining.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -19,6 +21,13 @@ PREFIX = "rlm-sandbox-"
 VARIABLE = "RLM_SANDBOX_CGROUP"
 _JOIN = "cgroup.procs"
 _JOIN_THREAD = "tasks"
+_CONTROLS = "cgroup.subtree_control"
+_KIND = "cgroup.type"
+"""A file that all groups of version 2 have but the root, in which processes may be, too."""
+
+_HOME = "controller"
+"""The leaf that a controller moves into, below the folder for its workers."""
+
 _LEAVE_SECONDS = 1.0
 
 
@@ -48,13 +57,26 @@ class Delegation:
         self._made = 0
         for parent in dict.fromkeys((memory, pids)):
             _remove_stale(parent)
-        if self._files is _V2 and not (memory / _JOIN).read_text():
-            (memory / "cgroup.subtree_control").write_text("+memory +pids")
+        try:
+            self._prepare()
+            self.give_back(self.take(1 << 30, 64))  # which proves that it can be done
+        except OSError:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        """The folders below which workers have theirs, with the controls. Raises OSError."""
+        if self._files is _V2:
+            _may_control(self.bases[0].parent)
         for base in self.bases:
             base.mkdir(exist_ok=True)
         if self._files is _V2:
-            (memory / name / "cgroup.subtree_control").write_text("+memory +pids")
-        self.give_back(self.take(1 << 30, 64))  # which proves that it can be done
+            base = self.bases[0]
+            if _holds_processes(base.parent):
+                (base / _HOME).mkdir(exist_ok=True)
+                (base / _HOME / _JOIN).write_text(str(os.getpid()))
+            for folder in (base.parent, base):
+                (folder / _CONTROLS).write_text("+memory +pids")
 
     def take(self, memory: int, processes: int) -> Group:
         """A group with no process in it, limited to so many bytes and processes. Raises OSError."""
@@ -85,9 +107,19 @@ class Delegation:
         """Remove every folder that is not in use."""
         while self._free:
             self._free.pop().remove()
+        if (self.bases[0] / _HOME).exists():
+            with contextlib.suppress(OSError):  # another's workers are below the same folder
+                self._move_back(self.bases[0])
         for base in self.bases:
             with contextlib.suppress(OSError):
                 base.rmdir()
+
+    def _move_back(self, base: Path) -> None:
+        """Out of the leaf below `base`, which then is as it was found. Raises OSError."""
+        for folder in (base, base.parent):
+            (folder / _CONTROLS).write_text("-memory -pids")
+        (base.parent / _JOIN).write_text(str(os.getpid()))
+        (base / _HOME).rmdir()
 
 
 class Group:
@@ -145,15 +177,69 @@ class Group:
 
 def delegated() -> Delegation:
     """What has been delegated to this process. Raises OSError with the reason if nothing is."""
+    own = _own_groups()
     if VARIABLE in os.environ:
         folder = Path(os.environ[VARIABLE])
+        if "" in own:
+            _may_move(own[""], folder)
         return Delegation(folder, folder)
-    own = _own_groups()
     if "memory" in own and "pids" in own:
         return Delegation(own["memory"], own["pids"])
     if "" in own:
-        return Delegation(own[""], own[""])
+        folder = _without_home(own[""])
+        if os.geteuid() == 0:
+            _is_handed_over(folder)
+        return Delegation(folder, folder)
     raise FileNotFoundError("no memory and pids controls are mounted")
+
+
+def _without_home(folder: Path) -> Path:
+    """The folder that was delegated, seen from the leaf that a controller has moved into."""
+    if folder.name == _HOME and folder.parent.name.startswith(PREFIX):
+        return folder.parent.parent
+    return folder
+
+
+def _is_handed_over(folder: Path) -> None:
+    """Root may write everywhere: what systemd has not delegated is systemd's own.
+
+    All that a container sees is its own. Raises PermissionError.
+    """
+    marked = False
+    for name in ("user.delegate", "trusted.delegate"):
+        with contextlib.suppress(OSError):
+            marked = marked or os.getxattr(folder, name) == b"1"
+    if (folder / _KIND).exists() and not marked and not folder.is_mount():
+        raise PermissionError(errno.EPERM, f"{folder} is not delegated: it is not marked as such")
+
+
+def _may_move(own: Path, folder: Path) -> None:
+    """Version 2 lets only those move a process that may write to what both folders are below.
+
+    Raises PermissionError.
+    """
+    common = Path(os.path.commonpath((own, folder))) / _JOIN
+    if os.geteuid() != 0 and not os.access(common, os.W_OK):
+        raise PermissionError(
+            errno.EACCES,
+            f"no process may move from {own} to {folder}: {common} cannot be written, so start "
+            "this program below a folder that is yours as well",
+        )
+
+
+def _may_control(folder: Path) -> None:
+    """Raises OSError if processes are in it that cannot leave, or it is no group at all."""
+    inside = (folder / _JOIN).read_text().split()
+    if _holds_processes(folder) and inside != [str(os.getpid())]:
+        raise OSError(
+            errno.EBUSY,
+            f"{folder} holds other processes: this program has to be started alone in its folder",
+        )
+
+
+def _holds_processes(folder: Path) -> bool:
+    """True if that keeps its children from having controls."""
+    return (folder / _KIND).exists() and bool((folder / _JOIN).read_text())
 
 
 def _own_groups() -> dict[str, Path]:

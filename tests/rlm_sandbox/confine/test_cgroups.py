@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,82 @@ def test_a_group_that_somebody_took_away_is_not_used_again(tmp_path: Path) -> No
     files = cgroups.Files("memory.max", "pids.max", "memory.events")
     delegation.give_back(cgroups.Group((tmp_path / "gone",), files))
     assert delegation._free == []
+
+
+def scope(folder: Path, *inside: int, controls: str = "memory pids") -> Path:
+    """Files as those of a group of version 2, with these processes in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cgroup.type").write_text("domain\n")
+    (folder / "cgroup.controllers").write_text(controls)
+    (folder / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in inside))
+    (folder / "cgroup.subtree_control").touch()
+    return folder
+
+
+def test_a_controller_that_is_alone_in_its_folder_makes_room_and_comes_back(tmp_path: Path) -> None:
+    folder = scope(tmp_path / "run.scope", os.getpid())
+    delegation = cgroups.Delegation(folder, folder)
+    base = delegation.bases[0]
+    assert (base / "controller" / "cgroup.procs").read_text() == str(os.getpid())
+    assert (folder / "cgroup.subtree_control").read_text() == "+memory +pids"
+    assert (base / "cgroup.subtree_control").read_text() == "+memory +pids"
+    delegation.close()
+    assert (folder / "cgroup.procs").read_text() == str(os.getpid())
+    assert (folder / "cgroup.subtree_control").read_text() == "-memory -pids"
+
+
+def test_where_others_are_in_the_folder_nobody_is_moved(tmp_path: Path) -> None:
+    folder = scope(tmp_path / "session.scope", os.getppid(), os.getpid())
+    with pytest.raises(OSError, match="started alone"):
+        cgroups.Delegation(folder, folder)
+    assert not list(folder.glob(f"{cgroups.PREFIX}*"))
+
+
+def test_an_empty_folder_and_the_root_need_no_room(tmp_path: Path) -> None:
+    root = scope(tmp_path / "root", os.getpid(), os.getppid())
+    (root / "cgroup.type").unlink()  # only the root has none
+    for folder in (scope(tmp_path / "empty"), root):
+        delegation = cgroups.Delegation(folder, folder)
+        assert not (delegation.bases[0] / "controller").exists()
+        delegation.close()
+
+
+def test_a_process_of_a_controller_that_has_moved_finds_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scope(tmp_path / "run.scope")
+    below = scope(folder / f"{cgroups.PREFIX}1/controller", os.getpid())
+    monkeypatch.delenv(cgroups.VARIABLE, raising=False)
+    monkeypatch.setattr(cgroups, "_own_groups", lambda: {"": below})
+    monkeypatch.setattr(cgroups, "_is_handed_over", lambda _: None)
+    delegation = cgroups.delegated()
+    assert delegation.bases == (folder / f"{cgroups.PREFIX}{os.getpid()}",)
+    delegation.close()
+
+
+def test_root_takes_no_folder_that_was_not_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scope(tmp_path / "some.service", os.getpid())
+    monkeypatch.delenv(cgroups.VARIABLE, raising=False)
+    monkeypatch.setattr(cgroups, "_own_groups", lambda: {"": folder})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(PermissionError, match="not delegated"):
+        cgroups.delegated()
+    monkeypatch.setattr(os, "getxattr", lambda _, name: b"1" if name == "user.delegate" else b"")
+    cgroups.delegated().close()
+
+
+def test_a_folder_that_processes_cannot_be_moved_to_is_not_delegated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = scope(tmp_path / "top")
+    own, named = scope(top / "own", os.getpid()), scope(top / "named")
+    monkeypatch.setenv(cgroups.VARIABLE, str(named))
+    monkeypatch.setattr(cgroups, "_own_groups", lambda: {"": own})
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "access", lambda path, _: path != top / "cgroup.procs")
+    with pytest.raises(PermissionError, match="no process may move"):
+        cgroups.delegated()
+    monkeypatch.setattr(os, "access", lambda _path, _mode: True)
+    cgroups.delegated().close()
