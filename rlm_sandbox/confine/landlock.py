@@ -1,4 +1,4 @@
-"""Landlock: a process gives up access to files, TCP ports, signals and abstract sockets, for good.
+"""Landlock: a process gives up access to files, ports, signals and others' sockets, for good.
 
 Everything that the running ABI knows is denied unless granted here. Restricts this thread and what
 it forks or starts later. Kernel documentation: userspace-api/landlock.rst.
@@ -33,10 +33,11 @@ WRITE = READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG 
 
 _FILE_RIGHTS = READ_FILE | _WRITE_FILE | _TRUNCATE | 1  # the rights that mean something for a file
 
-_FS_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16, 6: 16, 7: 16}
-"""How many file system rights each ABI has, counted from bit 0."""
+_FS_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16, 6: 16, 7: 16, 8: 16, 9: 17, 10: 17}
+"""How many file system rights each ABI has, counted from bit 0; the 17th: pathname UNIX sockets."""
 
-_NET_RIGHTS = 0b11  # bind and connect TCP, from ABI 4
+_TCP = 0b11  # to bind and to connect, from ABI 4
+_UDP = 0b1100  # to bind, and to connect or send, from ABI 10
 _SCOPES = 0b11  # abstract UNIX sockets and signals, from ABI 6
 _NO_LOG = 0b101  # LOG_SAME_EXEC_OFF and LOG_SUBDOMAINS_OFF, from ABI 7: hostile code could flood it
 
@@ -53,6 +54,16 @@ def abi() -> int:
         return 0
 
 
+def handled(abi: int) -> tuple[int, int, int]:
+    """What is denied unless it is granted, on a kernel of this ABI: files, ports, scopes, as bits.
+
+    An ABI that is newer than this table is taken for the newest that is known.
+    """
+    files = (1 << _FS_RIGHTS_BY_ABI[min(abi, NEWEST_KNOWN_ABI)]) - 1
+    ports = (_TCP if abi >= 4 else 0) | (_UDP if abi >= 10 else 0)
+    return files, ports, _SCOPES if abi >= 6 else 0
+
+
 def restrict(grants: Iterable[tuple[str, int]]) -> None:
     """Deny all but these (path, rights); needs no_new_privs. Raises OSError.
 
@@ -61,17 +72,15 @@ def restrict(grants: Iterable[tuple[str, int]]) -> None:
     known = min(abi(), NEWEST_KNOWN_ABI)
     if known == 0:
         raise OSError(errno.ENOSYS, "landlock: this kernel has none, or it is turned off")
-    handled = (1 << _FS_RIGHTS_BY_ABI[known]) - 1
-    attributes = struct.pack(
-        "=QQQ", handled, _NET_RIGHTS if known >= 4 else 0, _SCOPES if known >= 6 else 0
-    )
+    files, ports, scopes = handled(known)
+    attributes = struct.pack("=QQQ", files, ports, scopes)
     size = 24 if known >= 6 else 16 if known >= 4 else 8
     ruleset = libc.syscall(
         libc.LANDLOCK_CREATE_RULESET, attributes, size, 0, name="landlock_create_ruleset"
     )
     try:
         for path, rights in grants:
-            _grant(ruleset, path, rights & handled)
+            _grant(ruleset, path, rights & files)
         flags = _NO_LOG if known >= 7 else 0
         libc.syscall(libc.LANDLOCK_RESTRICT_SELF, ruleset, flags, name="landlock_restrict_self")
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,56 @@ os.kill(os.getpid(), 0)
             PID=str(stage.targets.pid),
         )
         assert stage.visitors() == []
+
+
+def test_sockets_of_others_in_the_file_system_are_out_of_reach(folder: str) -> None:
+    if landlock.abi() < 9:
+        pytest.skip(f"Landlock ABI {landlock.abi()} does not know them: it must be 9 or more")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/socket")
+        listener.listen()
+        program.run(
+            PRELUDE
+            + """
+landlock.restrict([*LIBRARY, (folder, landlock.READ)])
+refused(lambda: socket.socket(socket.AF_UNIX).connect(f"{folder}/socket"), errno.EACCES)
+""",
+            FOLDER=folder,
+        )
+
+
+def test_datagrams_cannot_be_sent(folder: str) -> None:
+    if landlock.abi() < 10:
+        pytest.skip(f"Landlock ABI {landlock.abi()} does not know them: it must be 10 or more")
+    program.run(
+        PRELUDE
+        + """
+landlock.restrict(LIBRARY)
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+refused(lambda: datagrams.sendto(b"x", ("127.0.0.1", 9)), errno.EACCES)
+refused(lambda: datagrams.bind(("127.0.0.1", 0)), errno.EACCES)
+""",
+        FOLDER=folder,
+    )
+
+
+@pytest.mark.parametrize(
+    ("abi", "rights"),
+    [
+        (1, (0x1FFF, 0, 0)),
+        (2, (0x3FFF, 0, 0)),
+        (3, (0x7FFF, 0, 0)),
+        (4, (0x7FFF, 0b11, 0)),
+        (5, (0xFFFF, 0b11, 0)),
+        (6, (0xFFFF, 0b11, 0b11)),
+        (8, (0xFFFF, 0b11, 0b11)),
+        (9, (0x1FFFF, 0b11, 0b11)),
+        (10, (0x1FFFF, 0b1111, 0b11)),
+        (99, (0x1FFFF, 0b1111, 0b11)),
+    ],
+)
+def test_each_kernel_is_asked_for_all_that_it_knows(abi: int, rights: tuple[int, int, int]) -> None:
+    assert landlock.handled(abi) == rights
 
 
 def test_children_are_under_it_too(folder: str) -> None:
