@@ -25,7 +25,6 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.result import ExecResult, Outcome
 from rlm_sandbox.sandbox import Sandbox
 
-
 MORE_TIME = 10
 """How many times as long a program may take that a slow machine did not get to its end."""
 
