@@ -81,7 +81,7 @@ def plan(pythons: dict[str, str], arguments: list[str]) -> list[Job]:
     slow_on = next(iter(pythons), None) if "--slow" in arguments else None
     return [
         Job(
-            f"py{version.replace('.', '')}",
+            f"py{version.replace('.', '')}" + ("-slow" if version == slow_on else ""),
             ("--discover", path),
             tuple(passed_on if version == slow_on else ["-m", "not slow", *passed_on]),
         )

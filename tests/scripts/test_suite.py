@@ -68,6 +68,7 @@ def test_the_quick_suite_runs_on_every_python() -> None:
 
 def test_the_long_suites_run_on_the_oldest_python() -> None:
     oldest, newer = suite.plan({"3.11": "/a", "3.13": "/b"}, ["--slow", "-x"])
+    assert (oldest.environment, newer.environment) == ("py311-slow", "py313")
     assert oldest.arguments == ("-x",)
     assert newer.arguments == ("-m", "not slow", "-x")
     assert suite.plan({}, ["--slow"]) == []
