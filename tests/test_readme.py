@@ -74,3 +74,20 @@ def test_the_first_screen_names_the_two_commands() -> None:
 def test_an_answer_of_a_type_is_made_with_a_tool(tmp_path: Path) -> None:
     program = next(example for example in EXAMPLES if "output=Decision" in example)
     assert run(program, tmp_path) == "the bridge 7\n"
+
+
+def test_the_pytest_plugin_works_as_shown(tmp_path: Path) -> None:
+    program = next(example for example in EXAMPLES if "hostile_programs" in example)
+    assert len([line for line in program.splitlines() if line]) <= 10
+    few = program.replace('("files", "network")', '("network")')
+    (tmp_path / "test_mine.py").write_text(few)
+    plugin = ["-p", "rlm_sandbox.pytest_plugin", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugin, "test_mine.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
