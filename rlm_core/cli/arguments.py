@@ -166,7 +166,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     values["paths"] = tuple(values.get("paths", ()))
     if command == "trace":
         return TraceArguments(**values)
-    return AskArguments(**_with_question(values, parser))
+    return AskArguments(**_with_question(values))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -198,6 +198,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_ask(ask)
+    ask.set_defaults(refuse=ask.error)
     add_batch(commands)
     add_serve(commands)
     doctor = commands.add_parser(
@@ -347,15 +348,15 @@ def _add_trace(commands: argparse._SubParsersAction[_Intermixed]) -> None:
     replay.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _with_question(values: dict[str, Any], parser: argparse.ArgumentParser) -> dict[str, Any]:
+def _with_question(values: dict[str, Any]) -> dict[str, Any]:
     """With --resume the question is in the trace, and what stands in its place is a path."""
-    question = values["question"]
+    question, refuse = values["question"], values.pop("refuse")
     if values["resume"] is None:
         if question is None:
-            parser.error("the following arguments are required: QUESTION")
+            refuse("the following arguments are required: QUESTION")
         return values
     if values["trace"] is not None:
-        parser.error("--trace cannot be used with --resume: the trace is continued in its file")
+        refuse("--trace cannot be used with --resume: the trace is continued in its file")
     paths = () if question is None else (question,)
     return values | {"question": "", "paths": paths + values["paths"]}
 

@@ -58,7 +58,7 @@ def test_what_was_not_given_is_none() -> None:
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        (["ask"], "QUESTION"),
+        (["ask"], "usage: rlm ask "),
         (["ask", " "], "the question is empty"),
         (["ask", "q", "--max-steps", "0"], "1 or more"),
         (["ask", "q", "--max-subcalls", "-1"], "0 or more"),
