@@ -88,7 +88,8 @@ _REMEDIES = {
     ),
     ("mount", "pivot_root"): (
         "mounts are refused here: Linux 5.12 or newer is needed and, in a container, "
-        "`--security-opt seccomp=unconfined --security-opt apparmor=unconfined`"
+        "`--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; below chroot(8) "
+        "nothing can be mounted: pivot_root(8) instead"
     ),
     ("landlock",): (
         "Landlock is not there: Linux 5.13 or newer with `landlock` in the kernel's `lsm=` list, "

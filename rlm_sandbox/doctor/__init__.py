@@ -12,6 +12,7 @@ from rlm_sandbox.doctor import facts, prober, promises, trial
 from rlm_sandbox.doctor.findings import Attempt, Examination, Fact, Finding, Proof
 from rlm_sandbox.doctor.stage import Stage
 from rlm_sandbox.errors import IsolationUnavailable, StartFailed
+from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.zygote import import_paths
 from rlm_sandbox.sandbox import Sandbox
 
@@ -36,6 +37,7 @@ def examine() -> Examination:
     unsupported = tiers.unsupported("auto")
     if unsupported is not None:
         return Examination(NO_TIER, unsupported, (), (), (), tuple(promises.not_promised(())), None)
+    GROUPS.bases()  # first: a controller that is alone in its folder makes room, for the prober too
     with Stage() as stage:
         seen = prober.probe(import_paths(), stage.targets)
         tier, reason, in_use = _tier()
@@ -89,8 +91,9 @@ def _remedy(layer: Layer, seen: prober.Seen) -> str:
             return "only one filter of a process may have a listener, and the container has it"
         case Layer.CGROUP:
             return (
-                "`systemd-run --user --scope -p Delegate=yes ...`, a container with a writable "
-                f"cgroup, or {cgroups.VARIABLE} with a folder that is yours"
+                "`systemd-run --user --scope -p Delegate=yes` before this program, a container "
+                f"with a writable cgroup, or {cgroups.VARIABLE} with an empty folder that is "
+                "yours, below one that is yours as well and in which this program is"
             )
         case _:
             return tiers.remedy(seen.text)
