@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 
 from rlm_sandbox.protocol import WorkerLimits
@@ -13,6 +14,12 @@ ADDRESS_SLACK_BYTES = 1024 * 1024 * 1024
 """Address space that is reserved and never touched: malloc arenas (64 MB each), thread stacks."""
 
 THREAD_STACK_BYTES = 8 * 1024 * 1024
+
+CPU_SLACK_SECONDS = 1.0
+"""The controller meters CPU time; the limit behind it must not be the first."""
+
+CPU_LEAP = 2
+"""So many steps' CPU time is allowed at once: moving the limit takes a message."""
 
 TRUSTED_PROCESSES = 3
 """Of the same user id and not the code's: the init, the last checkpoint, the next one."""
@@ -46,6 +53,16 @@ def memory_limits(memory: int) -> dict[int, int]:
     }
 
 
+def cpu(used: float, step_seconds: float) -> int:
+    """CPU seconds to allow a process that has used so many, with so many for each step."""
+    return math.ceil(used + CPU_LEAP * (step_seconds + CPU_SLACK_SECONDS))
+
+
+def cpu_suffices(allowed: int, used: float, step_seconds: float) -> bool:
+    """True if what is allowed is enough for one step more."""
+    return used + step_seconds + CPU_SLACK_SECONDS <= allowed
+
+
 def apply(limits: WorkerLimits, *, own_user: bool) -> None:
     """Limit this process and all that it forks. Raises ValueError or OSError if one is refused.
 
@@ -67,6 +84,7 @@ def apply(limits: WorkerLimits, *, own_user: bool) -> None:
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(number, (allowed, allowed))
     allow_memory(0, limits.memory)
+    allow_cpu(0, cpu(0.0, limits.cpu_seconds))
 
 
 def allow_memory(pid: int, memory: int) -> None:

@@ -8,7 +8,6 @@ whatever threads its code has left: by the init once a checkpoint sleeps, else f
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from rlm_sandbox import values
+from rlm_sandbox.confine import rlimits
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.host.host_calls import HostCalls
 from rlm_sandbox.host.line import Line
@@ -62,12 +62,6 @@ WAKE_SECONDS = 10.0
 """How long a woken checkpoint may take to say so: code may have changed what it does then."""
 ANSWER_SECONDS = 60.0
 """How long a Request may take: a value's own code may run in it."""
-
-CPU_SLACK_SECONDS = 1.0
-"""The controller meters CPU time; the rlimit behind it must not be the first."""
-
-CPU_LEAP = 2
-"""So many steps' CPU time is allowed at once: moving the rlimit takes a message."""
 
 TEXT_GROWTH = 4
 """A byte of UTF-8 takes at most so many bytes once decoded, at the widest character in the text."""
@@ -121,7 +115,8 @@ class Link:
         self._saved: int | None = None  # the last one that is there
         self._outdated = False  # saving has failed since
         self._torn = False  # it is not known whether the worker was told to save
-        self._cpu_allowed = 0  # CPU seconds of the process's life, by its rlimit
+        # CPU seconds of the process's life, by its rlimit. That of a fork is not known.
+        self._cpu_allowed = rlimits.cpu(0.0, self._limits.cpu_seconds) if base is None else 0
         self._rest: Rest | None = None  # not None: it may be running still
         self._charged: float | None = None  # CPU seconds until the last step's end, unless it rests
         self._expect(Ready, WAKE_SECONDS if steps or base else START_SECONDS)
@@ -297,9 +292,9 @@ class Link:
 
     def _allow_cpu(self, used: float) -> None:
         """Keep the rlimit above what this step may use; it is moved seldom, in leaps."""
-        step = self._limits.cpu_seconds + CPU_SLACK_SECONDS
-        if used + step > self._cpu_allowed:
-            self._cpu_allowed = math.ceil(used + CPU_LEAP * step)
+        step = self._limits.cpu_seconds
+        if not rlimits.cpu_suffices(self._cpu_allowed, used, step):
+            self._cpu_allowed = rlimits.cpu(used, step)
             self.worker.allow_cpu(self.process, self._cpu_allowed)
 
     # --- requests -------------------------------------------------------------------------------

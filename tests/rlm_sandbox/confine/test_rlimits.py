@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from rlm_sandbox import Limits, Sandbox
-from rlm_sandbox.confine.rlimits import memory_limits
+from rlm_sandbox.confine.rlimits import cpu, cpu_suffices, memory_limits
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,15 @@ def test_a_smaller_memory_means_smaller_limits() -> None:
     small, large = memory_limits(2**20), memory_limits(2**30)
     assert set(small) == {resource.RLIMIT_DATA, resource.RLIMIT_AS}
     assert all(2**20 < small[number] < large[number] for number in small)
+
+
+def test_cpu_time_has_a_backstop_before_the_first_step() -> None:
+    with Sandbox(imports="all", limits=Limits(cpu_seconds=5)) as box:
+        box.exec("import resource\nsoft = resource.getrlimit(resource.RLIMIT_CPU)[0]")
+        assert box.get("soft") == cpu(0.0, 5) == 12
+
+
+def test_more_cpu_time_is_allowed_before_a_step_could_need_it() -> None:
+    assert cpu_suffices(cpu(0.0, 5), used=0.0, step_seconds=5)
+    assert cpu_suffices(cpu(0.0, 5), used=6.0, step_seconds=5)
+    assert not cpu_suffices(cpu(0.0, 5), used=6.1, step_seconds=5)
