@@ -11,6 +11,8 @@ import pytest
 
 from rlm_sandbox.audit.canaries import Folder, Listeners, Victim
 
+LOWEST_PRIORITY = 19
+
 
 @pytest.fixture
 def folder() -> Iterator[Folder]:
@@ -91,8 +93,13 @@ def test_a_dead_victim_is_seen_and_can_be_replaced(victim: Victim) -> None:
 
 
 def test_a_victim_of_another_priority_is_seen(victim: Victim) -> None:
-    os.setpriority(os.PRIO_PROCESS, victim.pid, 7)
-    assert victim.harm() == ["the victim: nice was '0' and is '7'"]
+    before = os.getpriority(os.PRIO_PROCESS, victim.pid)  # the tests may be running at a low one
+    after = before + 1 if before < LOWEST_PRIORITY else before - 1
+    try:
+        os.setpriority(os.PRIO_PROCESS, victim.pid, after)
+    except PermissionError:
+        pytest.skip("it has the lowest priority, and this user may not raise it")
+    assert victim.harm() == [f"the victim: nice was '{before}' and is '{after}'"]
 
 
 def test_a_victim_of_fewer_processors_is_seen(victim: Victim) -> None:
