@@ -178,7 +178,7 @@ class Config:
     functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
     """Further host functions for the code, by name."""
     extensions: Callable[..., Mapping[str, object] | None] | None = None
-    """Makes further functions and values for a session: called with rlm, repl, retriever, log."""
+    """Makes further functions and values: called with rlm, repl, retriever (None) and log_diag."""
     tools: tuple[Tool, ...] = ()
     """Functions that are described to the model, and whose arguments are checked."""
     seed: int | None = None

@@ -8,14 +8,19 @@
     ├── AnswerMistyped the run ended without an answer of the type that was asked for (ValueError)
     ├── ToolError      a tool was called wrongly or too often, or took too long: the code sees this
     ├── TraceError     a trace cannot be replayed or continued (ValueError)
-    └── PolicyError    a limit was reached (RuntimeError): see rlm_core.policy
+    ├── NotRecorded    a replay went another way than the recorded run; `replay` reports it
+    ├── PolicyError    a limit was reached (RuntimeError): see rlm_core.policy
+    ├── RequestInvalid a chat request cannot be answered (ValueError): see rlm_core.chat_request
+    └── BatchError     a batch cannot go on: see rlm_core.batch.errors
+
+What models do wrong at the other end of the wire is a ModelError: see rlm_core.adapters.errors.
 
 Mistakes of a model, and limits that a run reaches, are data: see `RunResult`.
 """
 
 
 class RLMError(Exception):
-    """Root of everything that `rlm_core` raises on purpose."""
+    """Root of what `rlm_core` raises on purpose, but for a ModelError of the adapters."""
 
 
 class ContextError(RLMError, ValueError):

@@ -1,4 +1,4 @@
-"""What models are told. `rlm_core.messages` puts these texts and the state of a run together."""
+"""What models are told. `rlm_core.conversation` puts these texts and a run's state together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seed's small REPL interface over a Sandbox."""
+"""A small REPL interface over a Sandbox, for programs that know no more than exec, get and set."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rlm_sandbox.sandbox import Sandbox
 class PythonREPL:
     """`exec`, `get` and `set` on a session that lives in a process of its own.
 
-    `stdout_limit` is in characters. `allowed_modules` names the modules that the code may import; a
-    mapping, as the seed takes it, counts by its keys. Close it, or use it as a context manager.
+    `stdout_limit` is in characters. `allowed_modules` names the modules that the code may import;
+    of a mapping, the keys count. Close it, or use it as a context manager.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class PythonREPL:
             return None
 
     def set(self, name: str, value: object) -> None:
+        """Set a variable to plain data. Raises ValueRefused."""
         self._box.set(name, value)
 
     def snapshot_state(self) -> dict[str, str]:
@@ -71,6 +72,7 @@ class PythonREPL:
         return "Available variables: " + ", ".join(kinds)
 
     def close(self) -> None:
+        """End the session. Idempotent."""
         self._box.close()
 
     def __enter__(self) -> Self:

@@ -170,6 +170,7 @@ class Sandbox:
 
     @property
     def closed(self) -> bool:
+        """True once it was closed."""
         return self._keeper.closed
 
     def __enter__(self) -> Self:

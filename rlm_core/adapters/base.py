@@ -52,6 +52,7 @@ class ModelAdapter(Protocol):
     """A model. Write a class with this one method to connect your own.
 
     `complete` is called from several threads at once. An adapter may also have
+    - `model` (str): the name by which it has a price and a provider's limits;
     - `identity` (str: class, endpoint and model, never a key): cached replies are kept apart by it;
     - `cacheable` (bool): False where a reply must not be given again later;
     - `instant` (bool): True where `complete` never waits: it is called in the thread that asks, and

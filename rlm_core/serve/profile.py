@@ -129,7 +129,7 @@ class Profiles:
     by_name: Mapping[str, Profile]
 
     def __post_init__(self) -> None:
-        names = [name for own, each in self.by_name.items() for name in (own, *each.aliases)]
+        names = self.names()
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigError(f"{', '.join(twice)}: a name that two profiles have, or one twice")
