@@ -35,7 +35,6 @@ from rlm_core.stimuli import (
     Compacted,
     Ending,
     Finish,
-    Limit,
     Look,
     Looked,
     Ran,
@@ -51,13 +50,6 @@ from rlm_core.verdict import Accepted, Blocked, Done, NotYet, Rejected
 if TYPE_CHECKING:
     from rlm_core.rules import EpisodeRules
     from rlm_core.stimuli import Action, Actions, Event, Values
-
-_ENDING_OF = {
-    Limit.STEPS: Ending.MAX_STEPS,
-    Limit.TOKENS: Ending.MAX_TOKENS,
-    Limit.SECONDS: Ending.MAX_SECONDS,
-    Limit.COST: Ending.MAX_COST,
-}
 
 
 class Episode:
@@ -105,7 +97,7 @@ class Episode:
             case Asked(), Replied():
                 return self._on_reply(event)
             case Asked(), Refused(limit):
-                return self._end(_ENDING_OF[limit])
+                return self._end(limit.ending)
             case Running(reply), Ran():
                 return self._on_cell(reply, event)
             case FallingBack(), Ran():
@@ -128,7 +120,7 @@ class Episode:
         self._conversation.hear(reply.text)
         previous, self.reply, self._text = self.reply, parse_reply(reply.text), reply.text
         if reply.overdrawn is not None:
-            return self._end(_ENDING_OF[reply.overdrawn])
+            return self._end(reply.overdrawn.ending)
         self._empty = self._empty + 1 if verdict.ran_dry(self.reply, reply.finish_reason) else 0
         if self._empty and self._empty == self.rules.invalid_response_limit:
             return self._end(Ending.EMPTY_REPLIES)
@@ -224,8 +216,7 @@ class Episode:
         self._called_sub_model = self._called_sub_model or ran.subcalls > 0
         self._stdout = ran.stdout if ran.stdout.strip() else self._stdout
         silent = not ran.stdout and ran.error is None
-        error = "\n".join(filter(None, (ran.error, ran.notice)))
-        self._feedback = Feedback(ran.stdout, error, ran.changes if silent else "")
+        self._feedback = Feedback(ran.stdout, ran.error or "", ran.changes if silent else "")
 
     def _auto_finish(self, values: Values) -> Action | None:
         """Finish if the auto-finalize variable holds the answer; else say why it does not."""

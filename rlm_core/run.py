@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rlm_core.context import Context
     from rlm_core.events import RLMEventListener
     from rlm_core.models import Models
+    from rlm_core.policy import Used
     from rlm_core.provider import Providers
     from rlm_core.rules import EpisodeRules
     from rlm_core.running import Running
@@ -49,6 +50,19 @@ class RunUsage:
     steps: int
     seconds: float
     cost: float
+
+    @classmethod
+    def of(cls, used: Used, seconds: float) -> RunUsage:
+        """What stands in the ledger of a run that took that many seconds."""
+        return cls(
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+            total_tokens=used.tokens,
+            subcalls=used.subcalls,
+            steps=used.steps,
+            seconds=seconds,
+            cost=used.cost,
+        )
 
 
 @dataclass(frozen=True)
@@ -250,15 +264,7 @@ def _result(tree: RunTree, finish: Finish, seconds: float, *, typed: bool) -> Ru
         answer=finish.answer,
         status=finish.status,
         ending=finish.ending,
-        usage=RunUsage(
-            prompt_tokens=used.prompt_tokens,
-            completion_tokens=used.completion_tokens,
-            total_tokens=used.tokens,
-            subcalls=used.subcalls,
-            steps=used.steps,
-            seconds=seconds,
-            cost=used.cost,
-        ),
+        usage=RunUsage.of(used, seconds),
         steps=used.steps,
         isolation=tree.recorder.isolation,
         trace=tree.recorder.trace,

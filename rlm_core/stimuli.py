@@ -19,6 +19,11 @@ class Limit(StrEnum):
     SECONDS = "max_seconds"
     COST = "max_cost"
 
+    @property
+    def ending(self) -> Ending:
+        """What it ends an episode as."""
+        return Ending(self.value)
+
 
 class RunStatus(StrEnum):
     """How a run ended, for a program to act on."""
@@ -94,8 +99,6 @@ class Ran(Struct, frozen=True):
 
     stdout: str = ""
     error: str | None = None
-    notice: str | None = None
-    """What the model must know of the session itself: stopped, restored, lost."""
     changes: str = ""
     """New and changed variables, one a line."""
     values: Values = field(default_factory=dict)

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 
 from rlm_core.calls import CallThreads, call_model
 from rlm_core.conversation import tokens_in
+from rlm_core.driver import limit_of
 from rlm_core.errors import RunCancelled
 from rlm_core.models import model_name
-from rlm_core.policy import (
-    MaxCostExceeded,
-    MaxSecondsExceeded,
-    MaxTokensExceeded,
-    PolicyError,
-)
+from rlm_core.policy import PolicyError
 from rlm_core.run import RunResult, RunUsage
 from rlm_core.stimuli import NO_ANSWER, Ending, RunStatus
 from rlm_core.trace import Trace, TraceStep
@@ -29,12 +25,6 @@ if TYPE_CHECKING:
     from rlm_core.policy import Policy
     from rlm_core.provider import ProviderGate, Providers
     from rlm_core.running import Running
-
-_ENDINGS: tuple[tuple[type[PolicyError], Ending], ...] = (
-    (MaxTokensExceeded, Ending.MAX_TOKENS),
-    (MaxSecondsExceeded, Ending.MAX_SECONDS),
-    (MaxCostExceeded, Ending.MAX_COST),
-)
 
 
 @dataclass(frozen=True)
@@ -67,8 +57,7 @@ class StraightQuestion:
                 scope=running.scope,
             )
         except PolicyError as error:
-            ending = next((each for kind, each in _ENDINGS if isinstance(error, kind)), None)
-            return self._result(None, ledger, started, ending or Ending.MAX_STEPS)
+            return self._result(None, ledger, started, limit_of(error).ending)
         except RunCancelled:
             if not running.scope.expired:
                 raise
@@ -98,15 +87,7 @@ class StraightQuestion:
             answer=answer,
             status=RunStatus.ANSWERED if answered else RunStatus.NO_ANSWER,
             ending=ending,
-            usage=RunUsage(
-                used.prompt_tokens,
-                used.completion_tokens,
-                used.tokens,
-                used.subcalls,
-                used.steps,
-                seconds,
-                used.cost,
-            ),
+            usage=RunUsage.of(used, seconds),
             steps=used.steps,
             isolation="",
             trace=Trace([step]),

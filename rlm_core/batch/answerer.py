@@ -222,13 +222,5 @@ def _used(running: Running[RunResult[Any]]) -> RunUsage:
     """What a run that raised had used until then."""
     if running.tree is None:
         return NOTHING
-    used = running.tree.ledger.used()
-    return RunUsage(
-        used.prompt_tokens,
-        used.completion_tokens,
-        used.tokens,
-        used.subcalls,
-        used.steps,
-        running.tree.ledger.seconds(),
-        used.cost,
-    )
+    ledger = running.tree.ledger
+    return RunUsage.of(ledger.used(), ledger.seconds())

@@ -10,10 +10,11 @@ import pytest
 
 from rlm_core.context import Context
 from rlm_core.errors import TraceError
-from rlm_core.policy import Policy
+from rlm_core.policy import Policy, Used
 from rlm_core.recording import Recording
 from rlm_core.replay import replay
 from rlm_core.rlm import RLM
+from rlm_core.run import RunUsage
 from tests.rlm_core.models import Answering, Scripted
 
 TEXT = Context.from_text("text")
@@ -44,6 +45,11 @@ def broken_off(tmp_path: Path) -> Path:
     with pytest.raises((Gone, RuntimeError, LookupError)):
         broken.run("Q?", TEXT)
     return path
+
+
+def test_the_usage_of_a_run_is_what_its_ledger_says() -> None:
+    used = Used(steps=2, subcalls=3, tokens=70, prompt_tokens=50, completion_tokens=20, cost=0.5)
+    assert RunUsage.of(used, 1.5) == RunUsage(50, 20, 70, 3, 2, 1.5, 0.5)
 
 
 def test_only_what_was_not_answered_is_asked(tmp_path: Path) -> None:

@@ -19,3 +19,8 @@ def test_what_a_cell_did_can_be_written_down() -> None:
     assert written["values"] == {"x": {"text": "1", "kind": "text", "data": None}}
     assert set(written) >= {"stdout", "error", "submitted"}
     assert msgspec.convert(written, stimuli.Ran) == ran
+
+
+@pytest.mark.parametrize("limit", stimuli.Limit)
+def test_every_limit_ends_an_episode_under_its_own_name(limit: stimuli.Limit) -> None:
+    assert limit.ending.value == limit.value
