@@ -160,11 +160,6 @@ class Schedule:
         """Begin nothing more; what runs may end. What was said first stands."""
         self._over = self._over or Over(why, told)
 
-    @property
-    def finishing(self) -> bool:
-        """True when nothing more will begin."""
-        return self._over is not None
-
     def next(self, now: float) -> Next:
         """What is to be done now."""
         if self._over is not None:

@@ -54,11 +54,10 @@ class Block(Struct, frozen=True):
 
 
 class Fenced(Struct, frozen=True):
-    """A text taken apart: its blocks, what stands around them, and what precedes the first."""
+    """A text taken apart: its blocks, and what stands around them."""
 
     blocks: tuple[Block, ...]
     outside: str
-    before: str
 
 
 def split(text: str) -> Fenced:
@@ -66,7 +65,6 @@ def split(text: str) -> Fenced:
     lines = text.split("\n")
     blocks: list[Block] = []
     outside: list[str] = []
-    before: int | None = None
     number = 0
     while number < len(lines):
         taken = _block_at(lines, number)
@@ -74,10 +72,9 @@ def split(text: str) -> Fenced:
             outside.append(lines[number])
             number += 1
             continue
-        before = len(outside) if before is None else before
         block, number = taken
         blocks.append(block)
-    return Fenced(tuple(blocks), "\n".join(outside).strip(), "\n".join(outside[:before]).strip())
+    return Fenced(tuple(blocks), "\n".join(outside).strip())
 
 
 def language_of(info: str) -> Language:

@@ -13,7 +13,6 @@ def test_a_text_is_taken_apart_into_blocks_and_what_is_around_them() -> None:
         (Language.UNSAID, "y"),
     ]
     assert fenced.outside == "a\nb"
-    assert fenced.before == "a"
 
 
 def test_an_unclosed_block_says_so() -> None:
