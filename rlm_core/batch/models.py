@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from rlm_core.adapters.base import ModelAdapter
 
-SILENCE_SECONDS = 300.0  # a large local model reads its prompt for minutes before the first byte
-CALL_SECONDS = 1_800.0
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -50,11 +47,7 @@ class NamedModels:
     def _opened(self, name: str, resources: ExitStack) -> ModelAdapter:
         from rlm_core.adapters.named import adapter_named
 
-        return resources.enter_context(
-            adapter_named(
-                name, base_url=self.base_url, timeout=SILENCE_SECONDS, deadline=CALL_SECONDS
-            )
-        )
+        return resources.enter_context(adapter_named(name, base_url=self.base_url))
 
 
 @dataclass(frozen=True)

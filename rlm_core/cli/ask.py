@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 REPLY_TOKENS = 4_096  # a program with its reasoning
 SUB_REPLY_TOKENS = 1_024
-SILENCE_SECONDS = 300.0  # a large local model reads its prompt for minutes before the first byte
-CALL_SECONDS = 1_800.0
 
 
 def ask(arguments: AskArguments, environment: Mapping[str, str], output: Output) -> int:
@@ -97,9 +95,7 @@ def _served(name: str, base_url: str | None, resources: ExitStack) -> ModelAdapt
     from rlm_core.adapters.named import adapter_named
 
     try:
-        adapter = adapter_named(
-            name, base_url=base_url, timeout=SILENCE_SECONDS, deadline=CALL_SECONDS
-        )
+        adapter = adapter_named(name, base_url=base_url)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return resources.enter_context(adapter)

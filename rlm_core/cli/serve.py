@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlm_core.adapters.named import OFFLINE
 from rlm_core.cli.exits import Exit
 from rlm_core.cli.log import configure_logging
 from rlm_core.cli.settings import OfflineModel, ServedModel, UsageError
 from rlm_core.cli.settings import Settings as ModelSettings
 from rlm_core.errors import ConfigError
 from rlm_core.serve.keys import KEYS_VARIABLE, Keys
-from rlm_core.serve.profile import OFFLINE, Profile, Profiles
+from rlm_core.serve.profile import Profile, Profiles
 from rlm_core.serve.settings import Settings, default_turns
 from rlm_sandbox import Sandbox
 from rlm_sandbox.errors import SandboxError

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rlm_core.adapters.environment import base_url_from
+from rlm_core.adapters.named import OFFLINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
-OFFLINE = "offline"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _YES = frozenset({"1", "true", "yes", "on"})
 

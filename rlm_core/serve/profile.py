@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from rlm_core.chat_request import ChatSettings
 
-OFFLINE = "offline"
-
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rlm_core.adapters.environment import base_url_from
+from rlm_core.adapters.named import CALL_SECONDS, OFFLINE, SILENCE_SECONDS, adapter_named
 from rlm_core.errors import ConfigError
-from rlm_core.serve.profile import OFFLINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter
     from rlm_core.adapters.served import ServedAdapter
     from rlm_core.serve.profile import Profile
-
-SILENCE_SECONDS = 300.0  # a large local model reads its prompt for minutes before the first byte
-CALL_SECONDS = 1_800.0
 
 
 @dataclass(frozen=True)
@@ -49,16 +47,8 @@ def _model(
         return OfflineAdapter()
     if profile.key_env is not None:
         return resources.enter_context(_with_key(profile, name, profile.key_env, environment))
-    from rlm_core.adapters.named import adapter_named
-    from rlm_core.adapters.openai_compat import base_url_from
-
     try:
-        adapter = adapter_named(
-            name,
-            base_url=profile.base_url or base_url_from(environment),
-            timeout=SILENCE_SECONDS,
-            deadline=CALL_SECONDS,
-        )
+        adapter = adapter_named(name, base_url=profile.base_url or base_url_from(environment))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return resources.enter_context(adapter)

@@ -36,6 +36,7 @@ from rlm_sandbox.protocol import (
     encode,
 )
 from rlm_sandbox.worker import init
+from rlm_sandbox.worker.immortal import immortalize
 from rlm_sandbox.worker.texts import HELD, read_text
 
 PRELOADED = (
@@ -93,6 +94,7 @@ class Zygote:
         self._settings = msgspec.json.decode(settings, type=Settings)
         self._wall: Wall | None = None
         self._cradle: Cradle | None = None
+        self._settled = False
 
     def serve(self) -> NoReturn:
         """Prepare, say so, and serve until the controller hangs up."""
@@ -152,6 +154,9 @@ class Zygote:
         os.environ.clear()
         gc.collect()
         gc.freeze()  # so that a collection in a worker does not copy pages shared with the zygote
+        if settings.packages:  # of which there are so many objects that it would be waited for
+            immortalize()
+            self._settled = True
 
     def _rehearse(self) -> Prepared | Failed:
         """Start one worker and end it: a layer that cannot be put on is found out now."""
@@ -175,6 +180,9 @@ class Zygote:
     def _prepare_cradle(self, place: Prepare) -> None:
         """Have a cradle ready in this place, and no other."""
         assert self._wall is not None
+        if not self._settled:  # now that the first worker is up nobody waits
+            immortalize()
+            self._settled = True
         if self._cradle is not None:
             self._cradle.leave()
             self._cradle = None
