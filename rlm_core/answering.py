@@ -13,27 +13,26 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from rlm_core.adapters.base import Usage, identity_of
+from rlm_core.adapters.base import identity_of
 from rlm_core.cache import CacheRecord, cache_key
+from rlm_core.digest import digest
 from rlm_core.errors import RunCancelled, StepCancelled
 from rlm_core.models import model_name
 from rlm_core.playback import episode_key
 from rlm_core.policy import MaxRecursionExceeded, MaxStepsExceeded, estimate_tokens
-from rlm_core.recording import RecordedReply
-from rlm_core.requests import EpisodeRequest, Request, digest
+from rlm_core.recording import NO_USAGE, RecordedReply
+from rlm_core.requests import EpisodeRequest, Request
 from rlm_core.stimuli import RunStatus
 from rlm_core.trace import TraceStep, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rlm_core.adapters.base import ModelAdapter, ModelResponse
+    from rlm_core.adapters.base import ModelAdapter, ModelResponse, Usage
     from rlm_core.calls import CancelScope
     from rlm_core.ledger import Reservation
     from rlm_core.stimuli import Finish
     from rlm_core.tree import RunningStep, RunTree
-
-_NO_USAGE = Usage(0, 0, 0)
 
 
 class Asked(Struct, frozen=True):
@@ -124,7 +123,7 @@ class Answering:
         """The reply that the cache gives now, or gave when the run was recorded; None for none."""
         text = self._cached(asked)
         if text is not None:
-            self._record(asked, self._begin_step(asked), text, _NO_USAGE, cached=True)
+            self._record(asked, self._begin_step(asked), text, NO_USAGE, cached=True)
         return text
 
     # --- a call -------------------------------------------------------------------------------
@@ -218,7 +217,7 @@ class Answering:
         if finish.status is RunStatus.NO_ANSWER:
             self._require_a_step()
         if asked.cacheable and finish.status is RunStatus.ANSWERED:  # else it may do better later
-            tree.keep(asked.adapter, asked.cache_key, CacheRecord(finish.answer, _NO_USAGE))
+            tree.keep(asked.adapter, asked.cache_key, CacheRecord(finish.answer, NO_USAGE))
         self._record(asked, step, finish.answer, None)
         return finish.answer
 

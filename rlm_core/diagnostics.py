@@ -9,6 +9,7 @@ from rlm_core.adapters.base import identity_of
 from rlm_core.conversation import tokens_in
 from rlm_core.policy import estimate_tokens
 from rlm_core.reply import Neither, Why
+from rlm_core.version import own_version
 
 if TYPE_CHECKING:
     import logging
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter, ModelResponse
     from rlm_core.reply import Reply
     from rlm_core.stimuli import Replied
-
-DISTRIBUTION = "rlm-sandbox"
 
 
 class Diagnostics:
@@ -43,7 +42,7 @@ class Diagnostics:
         self.log(
             "runtime_fingerprint",
             {
-                "version": own_version(),
+                "version": own_version() or "unknown",
                 "python": platform.python_version(),
                 "root_model": identity_of(root),
                 "sub_model": identity_of(sub),
@@ -98,13 +97,3 @@ class Diagnostics:
                 "text_len": len(replied.text),
             },
         )
-
-
-def own_version() -> str:
-    """The version of this package; to look it up takes longer than importing all of it."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:  # run from a checkout
-        return "unknown"

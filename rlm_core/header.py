@@ -11,12 +11,13 @@ import msgspec
 
 from rlm_core.adapters.base import identity_of
 from rlm_core.config import Config, SandboxOptions, SubcallOptions, TraceOptions
-from rlm_core.diagnostics import own_version
+from rlm_core.digest import short_digest
 from rlm_core.errors import TraceError
 from rlm_core.policy import Policy, Price
 from rlm_core.rules import AutoFinalize, Compaction, EpisodeRules
 from rlm_core.tools import Tool
 from rlm_core.trace_file import FORMAT
+from rlm_core.version import own_version
 from rlm_sandbox import Limits
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def header_of(
     return {
         "kind": "run_started",
         "format": FORMAT,
-        "version": own_version(),
+        "version": own_version() or "unknown",
         "python": sys.version.split()[0],
         "query": query,
         "context": facts_of_context(context),
@@ -62,9 +63,9 @@ def header_of(
         "rules": _plain(rules),
         "subcalls": asdict(config.subcalls),
         "prompts": {
-            "system": _digest(rules.system_prompt),
-            "subcall": _digest(config.subcalls.system_prompt),
-            "recursive": _digest(config.subcalls.recursive_system_prompt),
+            "system": short_digest(rules.system_prompt),
+            "subcall": short_digest(config.subcalls.system_prompt),
+            "recursive": short_digest(config.subcalls.recursive_system_prompt),
         },
         "tools": [tool.name for tool in config.tools],
         "output": None if output is None else output.shown,
@@ -148,7 +149,3 @@ def _imports(given: object) -> str | list[str]:
 
 def _names(given: object) -> list[str]:
     return msgspec.convert(given or [], list[str])
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -6,13 +6,14 @@ well-known kind of key. Content, if it is to be left out, is replaced by its len
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from rlm_core.digest import short_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,7 +98,7 @@ class Redaction:
 
     def _field(self, name: str, value: object) -> object:
         if self.content and name in _CONTENT and value is not None:
-            return _digest(value)
+            return _stand_in(value)
         if isinstance(value, str):
             return self.of_text(value)
         if isinstance(value, dict):
@@ -112,7 +113,6 @@ def _is_secret(value: str) -> bool:
     return len(value) >= SHORTEST_SECRET and not value.startswith("/") and not value.isdigit()
 
 
-def _digest(value: object) -> str:
+def _stand_in(value: object) -> str:
     text = value if isinstance(value, str) else repr(value)
-    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
-    return f"[{len(text)} characters, sha256 {digest}]"
+    return f"[{len(text)} characters, sha256 {short_digest(text)}]"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+from rlm_core.digest import digest
 
 if TYPE_CHECKING:
     from rlm_core.adapters.base import ModelAdapter
@@ -59,11 +60,6 @@ def request_of(prompt: object, options: object, *, level: int, max_tokens: int) 
         index=given["index"] if isinstance(given.get("index"), int) else None,
         total=given["total"] if isinstance(given.get("total"), int) else None,
     )
-
-
-def digest(text: str) -> str:
-    """What tells a text from any other."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _whole(value: object, default: int, name: str) -> int:

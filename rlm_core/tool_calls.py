@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import threading
 import time
 from concurrent.futures import CancelledError, Future, InvalidStateError
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rlm_core.digest import digest
 from rlm_core.errors import ToolLimit, ToolTimeout
 from rlm_core.recording import RecordedReply, failure
 from rlm_core.trace import TraceStep, cut
@@ -249,7 +249,7 @@ class _Cancelling:
 
 
 def _key_of(asked: str) -> str:
-    return f"tool:{hashlib.sha256(asked.encode(errors='surrogatepass')).hexdigest()}"
+    return f"tool:{digest(asked)}"
 
 
 def _keep(tree: RunTree, key: str, result: object) -> None:

@@ -6,7 +6,6 @@ and an actor of a cluster.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -21,6 +20,7 @@ from rlm_core.batch.sandboxes import SETTLED, Sandboxes
 from rlm_core.batch.task import Chat, Files, Inline, Loaded, Shared
 from rlm_core.chat_request import Asked, Straight
 from rlm_core.context import Context
+from rlm_core.digest import short_digest
 from rlm_core.documents import read_paths
 from rlm_core.errors import RunCancelled, TraceError
 from rlm_core.policy import Policy
@@ -195,9 +195,8 @@ def trace_name(custom_id: str) -> str:
     """The file name of a task's trace: its id, where that is a file name; never outside."""
     if _PLAIN_NAME.fullmatch(custom_id):
         return f"{custom_id}.jsonl"
-    digest = hashlib.sha256(custom_id.encode(errors="surrogatepass")).hexdigest()[:16]
     readable = re.sub(r"[^A-Za-z0-9]+", "-", custom_id)[:60].strip("-")
-    return f"{readable}~{digest}.jsonl"
+    return f"{readable}~{short_digest(custom_id)}.jsonl"
 
 
 def _completed(result: RunResult[Any], trace: str | None) -> Completed:

@@ -399,13 +399,9 @@ class _Version(argparse.Action):
 
 def version() -> str:
     """The version of the installed distribution."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
+    from rlm_core.version import own_version
 
-    try:
-        return installed("rlm-sandbox")
-    except PackageNotFoundError:
-        return "of a source tree that is not installed"
+    return own_version() or "of a source tree that is not installed"
 
 
 def _question(text: str) -> str:

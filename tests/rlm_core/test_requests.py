@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rlm_core.requests import digest, request_of
+from rlm_core.digest import digest
+from rlm_core.requests import request_of
 
 
 def test_a_request_says_what_was_asked_and_how_deep() -> None:
