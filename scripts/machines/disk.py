@@ -149,8 +149,9 @@ def project_disk(
     machine: Machine, tests: Sequence[str], project: Path, installed: Path, disk: Path
 ) -> Path:
     """A disk that is an archive: the job, the project as installed, its tests and the rest."""
+    kinds = ["--cached", "--others", "--exclude-standard"]  # as pip takes it: what is new as well
     listed = subprocess.run(
-        ["git", "-C", project, "ls-files", "-z"], capture_output=True, text=True, check=True
+        ["git", "-C", project, "ls-files", "-z", *kinds], capture_output=True, text=True, check=True
     )
     with tarfile.open(disk, "w") as archive:
         for guest in ("run.sh", "enter.py"):
