@@ -36,6 +36,7 @@ _COLLECTIONS: dict[str, Callable[[list[Any]], object]] = {
 _TEXT_NAME = "_rlm_text"
 _LENGTH_NAME = "_rlm_length"
 _KIND_NAME = "_rlm_is_text"
+_PIECE_NAME = "_rlm_piece"
 _WORD = re.compile(r"\w+")
 _MOST_CHANGES = 12
 _LONGEST_CHANGE = 200
@@ -207,12 +208,12 @@ class Session:
             return None
         finally:
             with suppress(SessionLost, SandboxClosed):
-                self.box.exec(f"del {_TEXT_NAME}, {_LENGTH_NAME}, {_KIND_NAME}")
+                self.box.exec(f"del {_TEXT_NAME}, {_LENGTH_NAME}, {_KIND_NAME}, {_PIECE_NAME}")
         return Value("".join(pieces), kind)
 
     def _piece(self, start: int) -> str:
-        self.box.exec(f"_rlm_piece = {_TEXT_NAME}[{start} : {start + PIECE_CHARS}]")
-        piece = self.box.get("_rlm_piece")
+        self.box.exec(f"{_PIECE_NAME} = {_TEXT_NAME}[{start} : {start + PIECE_CHARS}]")
+        piece = self.box.get(_PIECE_NAME)
         return piece if isinstance(piece, str) else ""
 
     def _answer_dict(self) -> Value | None:
