@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rlm_core.cache import is_failure
 from rlm_core.calls import CallThreads, CancelScope, call_model
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rlm_core.models import Models
     from rlm_core.provider import Providers
     from rlm_core.trace_file import TraceFile
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class RunningStep:
@@ -200,36 +203,16 @@ class RunTree:
 
     def cached(self, adapter: ModelAdapter, key: str) -> CacheRecord | None:
         """The reply that was given before; scripted models are always asked."""
-        if not (self._cache_works and is_cacheable(adapter)):
-            return None
-        try:
-            return self._cache.get(key)
-        except Exception as error:
-            if not is_failure(error):
-                raise
-            return self._do_without_cache(error)
+        return self._of_cache(self._cache.get, key) if is_cacheable(adapter) else None
 
     def keep(self, adapter: ModelAdapter, key: str, record: CacheRecord) -> None:
         """Keep a reply for the next time."""
-        if not (self._cache_works and is_cacheable(adapter)):
-            return
-        try:
-            self._cache.add(key, record)
-        except Exception as error:
-            if not is_failure(error):
-                raise
-            self._do_without_cache(error)
+        if is_cacheable(adapter):
+            self._of_cache(self._cache.add, key, record)
 
     def settle_cache(self) -> None:
         """Have what was kept on the disk: not with each reply, for that takes longer."""
-        if not self._cache_works:
-            return
-        try:
-            self._cache.flush()
-        except Exception as error:
-            if not is_failure(error):
-                raise
-            self._do_without_cache(error)
+        self._of_cache(self._cache.flush)
 
     def close(self) -> None:
         """Stop the clock, end idle threads and close the trace file."""
@@ -239,7 +222,19 @@ class RunTree:
         if self._file is not None:
             self._file.close()
 
-    def _do_without_cache(self, error: Exception) -> None:
-        """A cache that cannot be read or written costs money, but must not cost the run."""
-        self._cache_works = False
-        self.diagnostics.logger.warning("the cache cannot be used, replies are not kept: %s", error)
+    def _of_cache(self, ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What the cache gives; None from then on when it cannot be read or written.
+
+        That costs money, but must not cost the run.
+        """
+        if not self._cache_works:
+            return None
+        try:
+            return ask(*args, **kwargs)
+        except Exception as error:
+            if not is_failure(error):
+                raise
+            self._cache_works = False
+            logger = self.diagnostics.logger
+            logger.warning("the cache cannot be used, replies are not kept: %s", error)
+            return None
