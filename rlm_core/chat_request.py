@@ -37,6 +37,8 @@ DIRECT_BELOW_CHARS = 8_000
 """As in `RouterConfig`: what is shorter than this a model reads faster than it searches."""
 EXCERPT_CHARS = 1_500
 ROLES = ("system", "developer", "user", "assistant", "tool")
+LIMITS = ("max_steps", "max_subcalls", "max_total_tokens", "max_seconds", "max_cost")
+"""What a request, and a task of a batch, may limit: fields of `Policy`."""
 _INSTRUCTING = ("system", "developer")
 _REFUSED_PARTS = {
     "image_url": "images",
@@ -74,8 +76,7 @@ class ChatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def limits(self) -> dict[str, int | float]:
         """The limits that are named, by the names of `Policy`."""
-        named = ("max_steps", "max_subcalls", "max_total_tokens", "max_seconds", "max_cost")
-        given = {name: getattr(self, name) for name in named}
+        given = {name: getattr(self, name) for name in LIMITS}
         return {name: value for name, value in given.items() if value is not None}
 
 

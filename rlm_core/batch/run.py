@@ -146,7 +146,6 @@ class Batch:
         self._engine = engine
         self._checked = checked
         self._found = found
-        self._began = time.monotonic()
         self._begun = Begun(journal.path, found.done, forgets=plan.retry_failed)
         self._writer = Writer(journal, engine.wake)
         self._schedule = Schedule(
@@ -156,15 +155,13 @@ class Batch:
             suspects=self._begun.interrupted,
         )
         self._statuses = Counter(found.statuses)
-        self._without_answer = found.without_answer
-        self._tokens, self._cost = found.tokens, found.cost
         self._pace = Pace(
             total=checked.tasks,
             done=len(found.done),
             failed=found.without_answer,
             tokens=found.tokens,
             cost=found.cost,
-            now=self._began,
+            now=time.monotonic(),
         )
         self._told = 0.0
         self._stopped_at: float | None = None
@@ -241,9 +238,6 @@ class Batch:
             self._writer.put(record.to_line())
             self._begun.end(record.custom_id)
             self._statuses[record.status] += 1
-            self._without_answer += not record.has_answer
-            self._tokens += record.usage.total_tokens
-            self._cost += record.usage.cost
             self._pace.count(
                 failed=not record.has_answer,
                 tokens=record.usage.total_tokens,
@@ -260,18 +254,19 @@ class Batch:
 
     def _summary(self, over: Over) -> BatchSummary:
         self._done = over.why is Why.DONE
+        progress = self._pace.progress(running=0, now=time.monotonic())
         return BatchSummary(
             why=over.why,
             told=over.told,
             total=self._checked.tasks,
             statuses=dict(self._statuses),
-            without_answer=self._without_answer,
+            without_answer=progress.failed,
             before=len(self._found.done),
             skipped=self._checked.bad,
             skipped_count=self._checked.bad_count,
-            tokens=self._tokens,
-            cost=self._cost,
-            seconds=time.monotonic() - self._began,
+            tokens=progress.tokens,
+            cost=progress.cost,
+            seconds=progress.seconds,
         )
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from rlm_core.batch.errors import BadLine
-from rlm_core.chat_request import Asked, ChatSettings, Straight
+from rlm_core.chat_request import LIMITS, Asked, ChatSettings, Straight
 from rlm_core.context import Context
 from rlm_core.errors import ConfigError
 from rlm_core.json_schema import JsonSchema
@@ -27,7 +27,6 @@ from rlm_core.json_schema import JsonSchema
 LONGEST_ID = 512
 LONGEST_PATH = 1_000
 _LIKE_A_PATH = re.compile(r"\S*/\S*|\S+\.[A-Za-z][A-Za-z0-9]{0,5}")
-_LIMITS = ("max_steps", "max_subcalls", "max_total_tokens", "max_seconds", "max_cost")
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,9 @@ def checked_id(name: str) -> str:
 
 def checked_limits(given: Mapping[str, int | float]) -> dict[str, int | float]:
     """Limits by the names of `Policy`, if they are such. Raises BadLine."""
-    unknown = sorted(set(given) - set(_LIMITS))
+    unknown = sorted(set(given) - set(LIMITS))
     if unknown:
-        raise BadLine(f"limits has no {', '.join(unknown)}: there are {', '.join(_LIMITS)}")
+        raise BadLine(f"limits has no {', '.join(unknown)}: there are {', '.join(LIMITS)}")
     try:
         return msgspec.convert(dict(given), ChatSettings).limits()
     except msgspec.ValidationError as error:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from rlm_core.batch.errors import OutputUnwritable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rlm_core.batch.errors import OutputUnwritable
     from rlm_core.batch.journal import Journal
 
 MOST_WAITING = 1_000
@@ -49,8 +50,6 @@ class Writer:
             raise self.error
 
     def _serve(self) -> None:
-        from rlm_core.batch.errors import OutputUnwritable
-
         while (lines := self._take()) is not None:
             try:
                 self._journal.append(lines)

@@ -63,7 +63,6 @@ def _fail(output: Output, code: Exit, error: Exception) -> int:
 
 
 def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) -> BatchSummary:
-    from rlm_core.batch.budget import UNLIMITED
     from rlm_core.batch.control import Control
     from rlm_core.batch.run import Plan, carry_out
     from rlm_core.batch.schedule import Rules
@@ -80,11 +79,7 @@ def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) 
             contexts=_contexts(arguments, output),
             concurrency=arguments.concurrency,
             max_cost=arguments.max_cost,
-            rules=Rules(
-                attempts=arguments.attempts,
-                poison_after=arguments.poison_after,
-                task_cost=UNLIMITED,
-            ),
+            rules=Rules(attempts=arguments.attempts, poison_after=arguments.poison_after),
             retry_failed=arguments.retry_failed,
             skip_bad=arguments.skip_bad,
             make_engine=_engine(arguments),
