@@ -36,7 +36,7 @@ from rlm_core.trace import TraceStep, cut
 from rlm_sandbox.errors import SandboxClosed
 
 if TYPE_CHECKING:
-    from rlm_core.adapters.base import ModelAdapter
+    from rlm_core.adapters.base import ModelAdapter, ModelResponse
     from rlm_core.calls import CancelScope
     from rlm_core.context import Context
     from rlm_core.ledger import Reservation
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from rlm_core.session import Session
     from rlm_core.stimuli import Action, Event
     from rlm_core.subcalls import Subcalls
+    from rlm_core.trace import StepKind
     from rlm_core.tree import RunTree
-    from rlm_sandbox import Sandbox
+    from rlm_sandbox import ExecResult, Sandbox
 
 HEAD_CHARS = 400  # enough of the context to know it again when it is printed
 _TOO_LATE = "MaxSecondsExceeded: the run's time is over; the cell was not run"
@@ -124,20 +125,11 @@ class EpisodeDriver:
         except PolicyError as error:
             return Refused(limit_of(error))
         tree.diagnostics.request(ask.messages, ask.max_tokens, self.episode.step)
-        step = self._begin_ask(ask)
+        about = _PURPOSES.get(ask.purpose) or prompt_text([ask.messages[-1]])
+        step = self._begin("root_call", summary=cut(about, tree.config.trace.prompt_chars))
         started = time.monotonic()
         try:
-            with tree.running(step.step_id, self._task.scope) as scope:
-                self._asked += 1
-                reply = tree.ask_as_episode(
-                    self._task.adapter,
-                    self._sent.given(),
-                    ask.max_tokens,
-                    scope,
-                    episode=self._task.name,
-                    number=self._asked,
-                    asked=self._sent.digest(),
-                )
+            reply = self._reply(ask, step)
         except BaseException as error:
             tree.ledger.give_back(held)
             if isinstance(error, RunCancelled) and tree.scope.expired:
@@ -147,23 +139,7 @@ class EpisodeDriver:
                 tree.recorder.add(step.but(error=said, elapsed=time.monotonic() - started))
             raise
         tree.ledger.settle(held, reply.usage, reply.model_id or name)
-        tree.diagnostics.response(reply, self.episode.step)
-        tree.recorder.add(
-            step.but(
-                code=cut(reply.text, tree.config.trace.code_chars),
-                output=reply.text,
-                usage=reply.usage,
-                model=reply.model_id,
-                elapsed=time.monotonic() - started,
-            )
-        )
-        overdrawn = tree.ledger.overdrawn()
-        reason = (reply.meta or {}).get("finish_reason")
-        return Replied(
-            reply.text,
-            finish_reason=reason if isinstance(reason, str) else None,
-            overdrawn=None if overdrawn is None else limit_of(overdrawn),
-        )
+        return self._replied(reply, step, time.monotonic() - started)
 
     def _hold(self, ask: Ask, name: str | None) -> Reservation:
         """Take a step and hold what its call may use. Raises PolicyError."""
@@ -174,18 +150,45 @@ class EpisodeDriver:
             self._sent.tokens, ask.max_tokens, name, subcall=self._task.level > 0
         )
 
+    def _reply(self, ask: Ask, step: TraceStep) -> ModelResponse:
+        """What the model says. Raises what the adapter raises, and RunCancelled."""
+        with self._tree.running(step.step_id, self._task.scope) as scope:
+            self._asked += 1
+            return self._tree.ask_as_episode(
+                self._task.adapter,
+                self._sent.given(),
+                ask.max_tokens,
+                scope,
+                episode=self._task.name,
+                number=self._asked,
+                asked=self._sent.digest(),
+            )
+
+    def _replied(self, reply: ModelResponse, step: TraceStep, seconds: float) -> Replied:
+        """Record a reply that is paid for."""
+        tree = self._tree
+        tree.diagnostics.response(reply, self.episode.step)
+        tree.recorder.add(
+            step.but(
+                code=cut(reply.text, tree.config.trace.code_chars),
+                output=reply.text,
+                usage=reply.usage,
+                model=reply.model_id,
+                elapsed=seconds,
+            )
+        )
+        overdrawn = tree.ledger.overdrawn()
+        reason = (reply.meta or {}).get("finish_reason")
+        return Replied(
+            reply.text,
+            finish_reason=reason if isinstance(reason, str) else None,
+            overdrawn=None if overdrawn is None else limit_of(overdrawn),
+        )
+
     def _run(self, run: Run) -> Ran:
         started = time.monotonic()
         scope = self._task.scope
-        step = self._begin(
-            TraceStep(
-                step_id=0,
-                kind="repl_exec",
-                depth=self._task.level,
-                code=cut(run.code, self._tree.config.trace.code_chars),
-                parent_id=self._task.parent_id,
-            )
-        )
+        step = self._begin("repl_exec", code=cut(run.code, self._tree.config.trace.code_chars))
         try:
             with scope.stopping(self._session.close):
                 report = self._session.run(run.code)
@@ -199,54 +202,55 @@ class EpisodeDriver:
         if not scope.expired:
             scope.check()
         self._tree.recorder.check()
-        result = report.result
-        self._tree.recorder.add(
-            step.but(
-                stdout=result.stdout,
-                error=result.error,
-                elapsed=time.monotonic() - started,
-                outcome=result.outcome.value,
-                state=result.state.value,
-                cpu_seconds=result.cpu_seconds,
-                peak_memory=result.peak_memory,
-            )
-        )
+        self._record_cell(report.result, step, time.monotonic() - started)
         answered = self._subcalls.answered
         subcalls, self._subcalls_seen = answered - self._subcalls_seen, answered
         return Ran(
-            stdout=result.stdout,
-            error=result.error,
+            stdout=report.result.stdout,
+            error=report.result.error,
             changes=report.changes,
             values=values,
             submitted=self._subcalls.take_submitted() or report.submitted,
             subcalls=subcalls,
         )
 
-    def _begin_ask(self, ask: Ask) -> TraceStep:
-        about = _PURPOSES.get(ask.purpose) or prompt_text([ask.messages[-1]])
-        return self._begin(
-            TraceStep(
-                step_id=0,
-                kind="root_call",
-                depth=self._task.level,
-                prompt_summary=cut(about, self._tree.config.trace.prompt_chars),
-                parent_id=self._task.parent_id,
+    def _record_cell(self, result: ExecResult, step: TraceStep, seconds: float) -> None:
+        self._tree.recorder.add(
+            step.but(
+                stdout=result.stdout,
+                error=result.error,
+                elapsed=seconds,
+                outcome=result.outcome.value,
+                state=result.state.value,
+                cpu_seconds=result.cpu_seconds,
+                peak_memory=result.peak_memory,
             )
         )
 
     def _record_compaction(self, compacted: Compacted) -> None:
+        about = f"{compacted.turns} older turns were summarised"
+        self._tree.recorder.add(self._begin("compaction", summary=about, output=compacted.summary))
+
+    def _begin(
+        self,
+        kind: StepKind,
+        *,
+        summary: str | None = None,
+        code: str | None = None,
+        output: str | None = None,
+    ) -> TraceStep:
+        """A step of this episode, which gets its number here."""
+        task = self._task
         step = TraceStep(
             step_id=0,
-            kind="compaction",
-            depth=self._task.level,
-            prompt_summary=f"{compacted.turns} older turns were summarised",
-            output=compacted.summary,
-            parent_id=self._task.parent_id,
+            kind=kind,
+            depth=task.level,
+            prompt_summary=summary,
+            code=code,
+            output=output,
+            parent_id=task.parent_id,
         )
-        self._tree.recorder.add(self._begin(step))
-
-    def _begin(self, step: TraceStep) -> TraceStep:
-        return self._tree.recorder.begin(step, level=self._task.level)
+        return self._tree.recorder.begin(step, level=task.level)
 
 
 def facts_of(context: Context) -> ContextFacts:
