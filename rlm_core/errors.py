@@ -9,7 +9,7 @@
     ├── ToolError      a tool was called wrongly or too often, or took too long: the code sees this
     ├── TraceError     a trace cannot be replayed or continued (ValueError)
     ├── NotRecorded    a replay went another way than the recorded run; `replay` reports it
-    ├── PolicyError    a limit was reached (RuntimeError): see rlm_core.policy
+    ├── PolicyError    a limit was reached (RuntimeError): see rlm_core.accounting
     ├── RequestInvalid a chat request cannot be answered (ValueError): see rlm_core.chat_request
     └── BatchError     a batch cannot go on: see rlm_core.batch.errors
 

@@ -9,7 +9,7 @@ from rlm_core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from rlm_core.config import Options
+    from rlm_core.options import Options
     from rlm_sandbox import Limits
 
 _OTHER_NAMES = {

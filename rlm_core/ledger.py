@@ -1,6 +1,6 @@
 """The account of one run: every level of the tree reserves here before a call, and settles after.
 
-All methods are thread-safe; the rules themselves are the pure functions of `rlm_core.policy`.
+All methods are thread-safe; the rules themselves are the pure functions of `rlm_core.accounting`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rlm_core import policy as rules
-from rlm_core.policy import Charge, Used
+from rlm_core import accounting
+from rlm_core.accounting import Charge, PolicyError, Used
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rlm_core.accounting import RunLimits
     from rlm_core.adapters.base import Usage
-    from rlm_core.policy import Policy
 
 
 WAIT_SECONDS = 0.2  # how soon a call that waits for others notices that the run was stopped
@@ -36,7 +36,7 @@ class Reservation:
 class Ledger:
     """What one run has used and holds, under a lock. Raises PolicyError where nothing is left."""
 
-    def __init__(self, policy: Policy, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, policy: RunLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.policy = policy
         self._clock = clock
         self._started = clock()
@@ -61,8 +61,8 @@ class Ledger:
     def step(self) -> None:
         """Take a step. Raises MaxStepsExceeded or MaxSecondsExceeded."""
         with self._lock:
-            rules.check_seconds(self.policy, self.seconds())
-            rules.check_step(self.policy, self._used)
+            accounting.check_seconds(self.policy, self.seconds())
+            accounting.check_step(self.policy, self._used)
             self._used = replace(self._used, steps=self._used.steps + 1)
 
     def subcall(self, depth: int, *, deepest: int | None = None) -> None:
@@ -81,8 +81,8 @@ class Ledger:
         """
         wanted = self._charge(prompt_tokens, max_tokens, model)
         with self._lock:
-            rules.check_seconds(self.policy, self.seconds())
-            rules.check_charge(self.policy, self._used, Charge(1), subcall=subcall)
+            accounting.check_seconds(self.policy, self.seconds())
+            accounting.check_charge(self.policy, self._used, Charge(1), subcall=subcall)
             limit = self.policy.max_total_tokens
             if limit is not None:
                 left = limit - self._used.tokens - self._used.held.tokens
@@ -152,12 +152,12 @@ class Ledger:
         with self._lock:
             self._drop(held.charge, subcall=held.subcall)
 
-    def overdrawn(self) -> rules.PolicyError | None:
+    def overdrawn(self) -> PolicyError | None:
         """The limit that has been overstepped by what was really used, or None."""
         with self._lock:
             try:
-                rules.check_charge(self.policy, self._settled(), Charge(), subcall=False)
-            except rules.PolicyError as error:
+                accounting.check_charge(self.policy, self._settled(), Charge(), subcall=False)
+            except PolicyError as error:
                 return error
             return None
 
@@ -178,13 +178,13 @@ class Ledger:
         """Use tokens that were not reserved, all or none. Raises MaxTokensExceeded."""
         charge = Charge(max(0, tokens))
         with self._lock:
-            rules.check_charge(self.policy, self._used, charge, subcall=subcall)
+            accounting.check_charge(self.policy, self._used, charge, subcall=subcall)
             self._use(charge, subcall=subcall)
 
     def reserve(self, charge: Charge) -> None:
         """Hold tokens for a subcall, all or none. Raises MaxTokensExceeded."""
         with self._lock:
-            rules.check_charge(self.policy, self._used, charge, subcall=True)
+            accounting.check_charge(self.policy, self._used, charge, subcall=True)
             self._hold(charge, None, subcall=True)
 
     def release(self, charge: Charge) -> None:
@@ -200,7 +200,7 @@ class Ledger:
         with self._lock:
             self._require_held(reserved)
             self._drop(Charge(reserved), subcall=True)
-            rules.check_charge(self.policy, self._used, Charge(actual), subcall=True)
+            accounting.check_charge(self.policy, self._used, Charge(actual), subcall=True)
             self._use(Charge(actual), subcall=True)
 
     def _charge(self, prompt_tokens: int, max_tokens: int, model: str | None) -> Charge:
@@ -210,9 +210,9 @@ class Ledger:
     def _fits(self, wanted: Charge) -> bool:
         """True when it fits now, False when it may once others settle. Raises where it cannot."""
         try:
-            rules.check_charge(self.policy, self._used, wanted, subcall=True)
-        except rules.PolicyError:
-            rules.check_charge(self.policy, self._settled(), wanted, subcall=True)
+            accounting.check_charge(self.policy, self._used, wanted, subcall=True)
+        except PolicyError:
+            accounting.check_charge(self.policy, self._settled(), wanted, subcall=True)
             return False
         return True
 
@@ -232,8 +232,8 @@ class Ledger:
         return replace(self._used, held=Charge(), held_for_subcalls=0)
 
     def _take_subcall(self, depth: int, deepest: int) -> None:
-        rules.check_seconds(self.policy, self.seconds())
-        rules.check_subcall(self.policy, self._used, depth, deepest)
+        accounting.check_seconds(self.policy, self.seconds())
+        accounting.check_subcall(self.policy, self._used, depth, deepest)
         self._used = replace(self._used, subcalls=self._used.subcalls + 1)
 
     def _require_held(self, tokens: int) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ SEED_NAMES = {
     "RouterResult", "ExecutionProfile", "TraceFormatter",
 }  # fmt: skip
 PURE = [
-    "conversation.py", "context.py", "dialects/fences.py", "dialects/finals.py",
+    "accounting.py", "conversation.py", "context.py", "dialects/fences.py", "dialects/finals.py",
     "dialects/python.py", "dialects/wrappers.py", "events.py", "loop.py", "phases.py", "policy.py",
     "compaction.py", "jsonish.py", "prompts.py", "reply.py", "rules.py", "salvage.py",
     "short_answers.py", "stimuli.py", "typed.py", "verdict.py",
@@ -73,6 +74,27 @@ def test_pure_modules_import_no_machinery(module: str) -> None:
         name.split(".")[0] for node in ast.walk(ast.parse(source)) for name in _names_imported(node)
     }
     assert not imported & MACHINERY
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    root = Path(rlm_core.__file__).parent
+    sources = {
+        ".".join(path.relative_to(root.parent).with_suffix("").parts): path.read_text()
+        for path in root.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    imports = {
+        module: {
+            name
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom) and node.module is not None
+            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+            if name in sources
+        }
+        for module, source in sources.items()
+    }
+    assert imports["rlm_core.rlm"]
+    TopologicalSorter(imports).prepare()  # raises CycleError
 
 
 def _names_imported(node: ast.AST) -> list[str]:
