@@ -2,7 +2,8 @@
 
 CPython counts references in the objects themselves: to use one is to write to its page, which a
 fork then has to copy. From 3.12 on an object may be immortal (PEP 683): nobody counts its
-references, and using it writes nothing. A zygote's objects live as long as it does in any case.
+references, and using it writes nothing. What else is in that word differs by version, so it is
+done on those alone where it was seen to do no harm: on 3.14 workers die of it. A zygote's objects live as long as it does in any case.
 With this a worker copies half as many pages, which is half of its memory and a part of its start.
 """
 
@@ -14,8 +15,10 @@ import sys
 from collections.abc import Iterable
 from types import CodeType
 
+VERSIONS = frozenset({(3, 12), (3, 13)})
+
 _COUNT = 0xFFFFFFFF
-"""The count of an immortal object: the lower half of its first word, in 3.12 and later."""
+"""The count of an immortal object: the lower half of its first word, in these versions."""
 
 _ADDRESSES = 1 << 47
 """Bytes of address space that a process may use."""
@@ -84,7 +87,7 @@ def _counts_are_as_expected() -> bool:
     """Whether immortality is made like that here: tried with an object of our own."""
     if (
         sys.implementation.name != "cpython"
-        or sys.version_info < (3, 12)
+        or sys.version_info[:2] not in VERSIONS
         or sys.byteorder != "little"
         or sys.maxsize < _ADDRESSES
         or sys.abiflags  # "d", debug builds, and "t", without the lock, count otherwise
