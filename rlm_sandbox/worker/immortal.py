@@ -3,8 +3,9 @@
 CPython counts references in the objects themselves: to use one is to write to its page, which a
 fork then has to copy. From 3.12 on an object may be immortal (PEP 683): nobody counts its
 references, and using it writes nothing. What else is in that word differs by version, so it is
-done on those alone where it was seen to do no harm: on 3.14 workers die of it. A zygote's objects live as long as it does in any case.
-With this a worker copies half as many pages, which is half of its memory and a part of its start.
+done on those alone where it was seen to do no harm: on 3.14 workers die of it. A zygote's objects
+live as long as it does in any case. With this a worker copies half as many pages, which is half of
+its memory and a part of its start.
 """
 
 from __future__ import annotations
