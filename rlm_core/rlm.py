@@ -35,7 +35,7 @@ class RLM:
     >>> rlm = RLM(adapter, policy=Policy(max_steps=10), subcall_adapter=cheaper)
     >>> answer, trace = rlm.run("What was decided?", Context.from_paths("minutes/"))
 
-    The keywords are those of `rlm_core.config.Options`. One RLM may run several questions, one
+    The keywords are those of `rlm_core.options.Options`. One RLM may run several questions, one
     after the other or from several threads. Raises ConfigError for options that cannot work.
     """
 
