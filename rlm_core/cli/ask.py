@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rlm_core.adapters.base import ModelAdapter
-    from rlm_core.cli.arguments import AskArguments
+    from rlm_core.cli.ask_arguments import AskArguments
     from rlm_core.cli.output import Output
     from rlm_core.context import Context
     from rlm_core.policy import Policy

@@ -15,7 +15,7 @@ from rlm_sandbox.confine.tiers import ISOLATIONS
 from rlm_sandbox.errors import IsolationUnavailable, StartFailed
 
 if TYPE_CHECKING:
-    from rlm_core.cli.arguments import AuditArguments
+    from rlm_core.cli.audit_arguments import AuditArguments
     from rlm_core.cli.output import Output
 
 

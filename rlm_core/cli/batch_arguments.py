@@ -83,8 +83,6 @@ def add_batch(commands: argparse._SubParsersAction[Any]) -> None:
         help="answer thousands of questions, each once, through crashes",
         description="Answer every question of a file into another file, one JSON object a line.",
         epilog=DETAILS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     batch.add_argument(
         "-i", "--input", metavar="FILE", required=True, help="the tasks (JSON lines)"

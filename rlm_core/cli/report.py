@@ -10,7 +10,7 @@ from rlm_core.cli.settings import OfflineModel, ServedModel
 from rlm_core.stimuli import Ending, RunStatus
 
 if TYPE_CHECKING:
-    from rlm_core.cli.arguments import AskArguments
+    from rlm_core.cli.ask_arguments import AskArguments
     from rlm_core.cli.output import Output
     from rlm_core.cli.settings import Settings
     from rlm_core.rlm import RunResult

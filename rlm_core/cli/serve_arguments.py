@@ -64,8 +64,6 @@ def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
         help="answer programs that speak OpenAI's chat API",
         description="Serve an RLM behind OpenAI's chat API.",
         epilog=DETAILS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     serve.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     serve.add_argument(

@@ -17,8 +17,8 @@ from rlm_sandbox.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rlm_core.cli.arguments import TraceArguments
     from rlm_core.cli.output import Output
+    from rlm_core.cli.trace_arguments import TraceArguments
     from rlm_core.replay import Replay
 
 JSON_VERSION = 1
