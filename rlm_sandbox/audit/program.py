@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from rlm_sandbox.confine.layers import Layer
@@ -67,6 +67,9 @@ LOOSE = Limits(
 )
 """What a program runs under that is to be seen at work; it bounds itself."""
 
+MORE_TIME = 10
+"""How many times as long a program may take where a slow machine did not come to its end."""
+
 ANY_END = frozenset(Outcome)
 ALIVE = frozenset({Outcome.OK, Outcome.ERROR})
 
@@ -103,3 +106,12 @@ class Program:
     def id(self) -> str:
         """How the program is named in listings: its class and name."""
         return f"{self.kind}/{self.name}"
+
+    def with_more_time(self) -> Program:
+        """The same for a machine that is too slow for its limits of time."""
+        limits = replace(
+            self.limits,
+            step_seconds=self.limits.step_seconds * MORE_TIME,
+            cpu_seconds=self.limits.cpu_seconds * MORE_TIME,
+        )
+        return replace(self, limits=limits)

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -25,9 +24,6 @@ from rlm_sandbox.errors import IsolationUnavailable, SandboxError
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.result import ExecResult, Outcome
 from rlm_sandbox.sandbox import Sandbox
-
-MORE_TIME = 10
-"""How many times as long a program may take that a slow machine did not get to its end."""
 
 
 class Auditor:
@@ -65,7 +61,7 @@ class Auditor:
         else:
             trial = self._trial(program, self._without, program.limits, self._isolation)
             if _was_too_slow(program, trial):
-                program = _with_more_time(program)
+                program = program.with_more_time()
                 trial = self._trial(program, self._without, program.limits, self._isolation)
         milliseconds = 1000 * (time.perf_counter() - started)
         if not trial.findings and not self._without and trial.outcome not in program.outcomes:
@@ -247,15 +243,6 @@ def _was_too_slow(program: Program, trial: Trial) -> bool:
     """True if nothing is known but that its time was up, which is not how it should end."""
     ended = {str(outcome) for outcome in {Outcome.TIMEOUT, Outcome.CPU} - program.outcomes}
     return not trial.findings and trial.outcome in ended
-
-
-def _with_more_time(program: Program) -> Program:
-    limits = replace(
-        program.limits,
-        step_seconds=program.limits.step_seconds * MORE_TIME,
-        cpu_seconds=program.limits.cpu_seconds * MORE_TIME,
-    )
-    return replace(program, limits=limits)
 
 
 def _excusable(program: Program) -> set[str]:

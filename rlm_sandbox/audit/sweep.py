@@ -49,9 +49,10 @@ class Sweep:
         targets = {"nr": {}, "token": "", "mark": "", "name": "sweep", "prefix": ""}
         left = [number for number in program.numbers if number not in self._excepted]
         repeated: set[int] = set()
+        again = False  # it may have been too slow
         while left:
             self._at = None
-            with opening(program, functions) as box:
+            with opening(program.with_more_time() if again else program, functions) as box:
                 box.set("T", targets | {"numbers": left, "junk": list(JUNK)})
                 box.exec(PRELUDE)
                 box.exec(program.code)
