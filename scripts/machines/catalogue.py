@@ -33,6 +33,9 @@ WALL = ("tests/rlm_sandbox", "tests/escape", "tests/fault")
 LAYERS = ("tests/rlm_sandbox/confine", "tests/rlm_sandbox/doctor", "tests/rlm_sandbox/worker")
 """What differs where only a setting of the kernel differs."""
 
+ACCOUNTED = ("process", "resources")
+"""The classes of programs that control groups and memory settings have to do with."""
+
 EVERYTHING = ("tests",)
 
 
@@ -47,6 +50,9 @@ class Machine:
     user: User = User.ORDINARY
     groups: Groups = Groups.SCOPE
     tests: tuple[str, ...] = LAYERS
+    """None at all for a machine that cannot isolate: there is nothing to test."""
+    classes: tuple[str, ...] = ()
+    """Of the audit's programs only these, where others cannot fare otherwise; none: all of them."""
     memory: int = 1400
     swap: int = 0
     kernel_options: str = ""
@@ -73,10 +79,12 @@ MACHINES = (
     Machine(*("old", "an ordinary user in a delegated scope of its own", OLD, OLD), tests=WALL),
     Machine(
         *("old-named", "an ordinary user, an empty folder named by a variable", OLD, OLD),
+        classes=ACCOUNTED,
         groups=Groups.NAMED,
     ),
     Machine(
         *("old-undelegated", "an ordinary user with nothing delegated", OLD, OLD),
+        classes=ACCOUNTED,
         groups=Groups.FOREIGN,
     ),
     Machine(
@@ -127,26 +135,32 @@ MACHINES = (
         kernel_options="lsm=capability",
         sysctls=("user.max_user_namespaces=0",),
         remedy="user.max_user_namespaces=10000",
-        tests=("tests/rlm_sandbox/doctor",),
+        tests=(),
     ),
     Machine(
         *("groups-v1", "control groups version 1, as root", OLD, OLD),
+        classes=ACCOUNTED,
         user=User.ROOT,
         groups=Groups.V1,
     ),
     Machine(
         *("groups-none", "no control groups mounted, as root", OLD, OLD),
+        classes=ACCOUNTED,
         user=User.ROOT,
         groups=Groups.NONE,
     ),
     Machine(
         *("strict-memory", "no memory is promised that is not there", OLD, OLD),
+        classes=ACCOUNTED,
         sysctls=("vm.overcommit_memory=2", "vm.overcommit_ratio=100"),
     ),
-    Machine(*("small", "512 MB of memory", OLD, OLD), memory=512),
-    Machine(*("swap", "half a gigabyte of swap", OLD, OLD), memory=1000, swap=512),
+    Machine(*("small", "512 MB of memory", OLD, OLD), classes=ACCOUNTED, memory=512),
+    Machine(
+        *("swap", "half a gigabyte of swap", OLD, OLD), classes=ACCOUNTED, memory=1000, swap=512
+    ),
     Machine(
         *("no-huge-pages", "transparent huge pages turned off", OLD, OLD),
+        classes=ACCOUNTED,
         kernel_options="transparent_hugepage=never",
     ),
     Machine(*("arm", "64-bit ARM, an ordinary user", ARM, ARM), tests=WALL, hours=3.0),

@@ -157,7 +157,7 @@ def start(workshop: Workshop, machine: Machine, given: argparse.Namespace) -> Re
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     root, _ = workshop.userland(machine.userland)
-    tests = tuple(given.tests) or machine.tests
+    tests = tuple(given.tests) if given.tests and machine.tests else machine.tests
     project = disk.project_disk(
         machine, tests, PROJECT, workshop.installed, workshop.folder / "project"
     )

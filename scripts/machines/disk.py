@@ -141,6 +141,7 @@ def job(machine: Machine, tests: Sequence[str]) -> str:
         "remedy": machine.remedy,
         "seconds": str(round(machine.hours * 3600)),
         "tests": " ".join(tests),
+        "classes": " ".join(f"--class={name}" for name in machine.classes),
     }
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 

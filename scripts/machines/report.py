@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 UNKNOWN = "?"
+MOST_PROBLEMS = 20
 COLUMNS = (
     *("machine", "kernel", "python", "landlock", "groups", "tier", "audit", "tests", "minutes"),
 )
@@ -88,7 +89,7 @@ def read(machine: str, files: Mapping[str, bytes], minutes: float, trouble: str 
         escaped=summary.get("escaped"),
         tests=tests,
         minutes=minutes,
-        problems=tuple(_problems(doctor, files, trouble, has_tier=has_tier)),
+        problems=_first(_problems(doctor, files, trouble, has_tier=has_tier)),
     )
 
 
@@ -109,6 +110,13 @@ def _json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _first(problems: Iterable[str]) -> tuple[str, ...]:
+    """Not all of them, if one cause has many: the rest is in what the machine has left."""
+    every = tuple(problems)
+    more = len(every) - MOST_PROBLEMS
+    return every if more <= 0 else (*every[:MOST_PROBLEMS], f"and {more} more")
+
+
 def _problems(
     doctor: Mapping[str, Any], files: Mapping[str, bytes], trouble: str, *, has_tier: bool
 ) -> Iterable[str]:
@@ -127,7 +135,7 @@ def _problems(
         if attack["status"] == "escaped":
             yield f"escaped: {attack['class']} {attack['name']}: {'; '.join(attack['findings'])}"
     yield from failures_of(files.get("tests.xml", b""))
-    if "tests.xml" not in files:
+    if "tests.status" in files and "tests.xml" not in files:
         yield f"the tests did not end: {_end(files, 'tests.out') or _end(files, 'tests.err')}"
 
 

@@ -237,15 +237,18 @@ def test_a_shell_reads_the_job_as_it_was_meant(tmp_path: Path) -> None:
         *("one", "a machine", MACHINE.userland, MACHINE.kernel),
         sysctls=("a.b=0", "c.d=1 2"),
         remedy="a.b='1'; exit",
+        classes=("files", "kernel"),
     )
     (tmp_path / "job").write_text(disk.job(machine, ["tests/a", "tests/b"]))
     told = subprocess.run(
-        ["sh", "-c", f'. {tmp_path}/job; echo "$user|$control_groups|$remedy|$tests"'],
+        ["sh", "-c", f'. {tmp_path}/job; echo "$user|$control_groups|$remedy|$tests|$classes"'],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout == "user|v2-scope|a.b='1'; exit|tests/a tests/b\n"
+    assert (
+        told.stdout == "user|v2-scope|a.b='1'; exit|tests/a tests/b|--class=files --class=kernel\n"
+    )
 
 
 @pytest.mark.parametrize("script", ["start.sh", "run.sh"])
@@ -378,8 +381,20 @@ def test_a_machine_that_did_not_get_far_says_so() -> None:
     found = report.read("one", {}, 30, "not done within 30 minutes")
     assert found.problems[0] == "not done within 30 minutes"
     assert any("the doctor said nothing" in problem for problem in found.problems)
-    assert any("the tests did not end" in problem for problem in found.problems)
     assert found.row[1:8] == ("?", "?", "?", "?", "?", "?", "?")
+
+
+def test_tests_that_were_begun_and_did_not_end_are_a_problem() -> None:
+    left = {**files(), "tests.status": b"124", "tests.out": b"... [ 40%]"}
+    del left["tests.xml"]
+    assert report.read("one", left, 1).problems == ("the tests did not end: ... [ 40%]",)
+
+
+def test_of_many_problems_the_first_are_told() -> None:
+    layer = {"layer": "net", "proof": "broken", "detail": "it was reached"}
+    found = report.read("one", files(**{"doctor.out": DOCTOR | {"layers": [layer] * 50}}), 1)
+    assert len(found.problems) == report.MOST_PROBLEMS + 1
+    assert found.problems[-1] == "and 30 more"
 
 
 def test_what_a_machine_has_left_is_read_from_its_disk(tmp_path: Path) -> None:

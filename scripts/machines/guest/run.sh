@@ -104,11 +104,13 @@ if [ -n "$remedy" ]; then
         set_sysctl "$setting"
     done
 fi
-run audit "$seconds" python3 -m rlm_core.cli audit --json
-cd /srv/project || exit
-run tests "$seconds" python3 -P -m pytest --import-mode=append -p no:cacheprovider \
-    -m "not slow" -q --junitxml=/srv/project/tests.xml $tests
-mv /srv/project/tests.xml $results/ 2>/dev/null
+run audit "$seconds" python3 -m rlm_core.cli audit --json $classes
+if [ -n "$tests" ]; then
+    cd /srv/project || exit
+    run tests "$seconds" python3 -P -m pytest --import-mode=append -p no:cacheprovider \
+        -m "not slow" -q --junitxml=/srv/project/tests.xml $tests
+    mv /srv/project/tests.xml $results/ 2>/dev/null
+fi
 dmesg >$results/kernel.log
 say "done"
 tar -c -f /dev/vdc -C $results .
