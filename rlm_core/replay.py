@@ -83,27 +83,14 @@ def replay(
     recording = Recording.read(path)
     recording.require_replayable()
     require_same_context(recording, context)
-    answer_type = _output(recording, output)
-    config = config_of(recording.header)
-    policy = replace(config.policy, max_seconds=None)  # the clock is not what is replayed
-    rules = config.rules
-    if answer_type is not None:  # it is told again when the run begins
-        rules = replace(rules, system_prompt=rules.system_prompt.removesuffix(answer_type.task()))
-    functions = dict.fromkeys(recording.functions(), not_there)
+    query = str(recording.header.get("query"))
+    question = Question(query, context, _output(recording, output))
     playback = Playback(recording, live=False)
-    question = Question(str(recording.header.get("query")), context, answer_type)
     with (
         tempfile.TemporaryDirectory(prefix="rlm-replay-") as nowhere,
         FileCache(nowhere) as empty_cache,
     ):
-        equipment = Equipment(
-            replace(config, policy=policy, rules=rules, functions=functions),
-            _no_models(recording.header),
-            empty_cache,
-            Providers(),
-            listener,
-            logging.getLogger("rlm_core"),
-        )
+        equipment = _equipment(recording, question.output, empty_cache, listener)
         running: Running[RunResult[Any]] = Running(
             partial(_play, equipment=equipment, question=question, playback=playback)
         )
@@ -111,14 +98,44 @@ def replay(
             result = running.run_here()
         except NotRecorded:
             result = None
+    differences = _differences(recording, playback, running, result)
+    return Replay(result, tuple(differences), recording.finish is not None)
+
+
+def _equipment(
+    recording: Recording,
+    output: AnswerType | None,
+    cache: FileCache,
+    listener: RLMEventListener | None,
+) -> Equipment:
+    """What the run was made with, but for its clock, its models and the caller's functions."""
+    config = config_of(recording.header)
+    rules = config.rules
+    if output is not None:  # it is told again when the run begins
+        rules = replace(rules, system_prompt=rules.system_prompt.removesuffix(output.task()))
+    config = replace(
+        config,
+        policy=replace(config.policy, max_seconds=None),
+        rules=rules,
+        functions=dict.fromkeys(recording.functions(), not_there),
+    )
+    models, logger = _no_models(recording.header), logging.getLogger("rlm_core")
+    return Equipment(config, models, cache, Providers(), listener, logger)
+
+
+def _differences(
+    recording: Recording,
+    playback: Playback,
+    running: Running[RunResult[Any]],
+    result: RunResult[Any] | None,
+) -> list[Difference]:
+    """All that was not as recorded; of a run that was cut off, up to where it was."""
     complete = recording.finish is not None
-    differences = [each for each in playback.differences if complete or each.recorded != NOT_ASKED]
+    found = [each for each in playback.differences if complete or each.recorded != NOT_ASKED]
     if running.tree is not None:
-        now = running.tree.recorder.trace
-        differences += compared(recording.trace, now, complete=complete)
-    differences += _of_isolation(recording, result)
-    differences += _of_end(recording.finish, result) + _unasked(playback, result)
-    return Replay(result, tuple(differences), complete)
+        found += compared(recording.trace, running.tree.recorder.trace, complete=complete)
+    found += _of_isolation(recording, result)
+    return found + _of_end(recording.finish, result) + _unasked(playback, result)
 
 
 def _no_models(header: Mapping[str, object]) -> Models:
