@@ -35,10 +35,17 @@ class Line:
         """Held while a frame leaves."""
 
     def send(self, message: ForWorker, *, within: float | None = None) -> None:
-        """Raises WorkerGone; and TimeoutError if it does not read within so many seconds."""
+        """Raises WorkerGone; and TimeoutError if it does not read within so many seconds.
+
+        Nor another thread's frame: one that nobody reads keeps all the others waiting.
+        """
         data = frame(encode(message))
-        with self.sending:
+        if not self.sending.acquire(timeout=-1 if within is None else within):
+            raise TimeoutError
+        try:
             self.send_frame(data, within)
+        finally:
+            self.sending.release()
 
     def send_frame(self, data: bytes, within: float | None = None) -> None:
         """As `send`, of a whole frame. The caller holds `sending`."""
@@ -56,12 +63,20 @@ class Line:
         except OSError as error:
             raise WorkerGone(str(error)) from None
 
-    def send_descriptor(self, descriptor: int) -> None:
-        """Hand over a descriptor, with the one byte that carries it. Raises WorkerGone."""
+    def send_descriptor(self, descriptor: int, within: float) -> None:
+        """Hand over a descriptor, with the one byte that carries it.
+
+        Raises WorkerGone; and TimeoutError if there is no room for the byte for so many seconds.
+        """
+        self._socket.settimeout(within)
         try:
             socket.send_fds(self._socket, [b"\0"], [descriptor])
+        except TimeoutError:
+            raise
         except OSError as error:
             raise WorkerGone(str(error)) from None
+        finally:
+            self._socket.settimeout(None)
 
     def receive(self, deadline: float | None = None) -> FromWorker:
         """The next message. Raises WorkerGone, ProtocolViolation, and TimeoutError at the deadline.

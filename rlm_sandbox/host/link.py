@@ -32,6 +32,7 @@ from rlm_sandbox.protocol import (
     Describe,
     Done,
     Exec,
+    ForWorker,
     Get,
     Install,
     Load,
@@ -60,6 +61,8 @@ from rlm_sandbox.session import (
 START_SECONDS = 30.0
 WAKE_SECONDS = 10.0
 """How long a woken checkpoint may take to say so: code may have changed what it does then."""
+SAVE_SECONDS = 10.0
+"""How long a session process may take, after a step, to read that it is to be saved."""
 ANSWER_SECONDS = 60.0
 """How long a Request may take: a value's own code may run in it."""
 
@@ -164,7 +167,7 @@ class Link:
         self._torn = True
         self._saving = self.worker.permit(self.process, replaces=self._saved)
         self._go_on()
-        self._line.send(Save())
+        self._tell(Save(), SAVE_SECONDS)
         self._torn = False
 
     def settle(self) -> str | None:
@@ -338,10 +341,13 @@ class Link:
             self.worker.allow_memory(self.process, self._limits.memory + held + most + size)
             before = self.process.resident_bytes()
             number = self.session.begin_request()
-            self._line.send(Load(number, name, size))
+            self._tell(Load(number, name, size), ANSWER_SECONDS)
             if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
                 self._check(attend)
-            self._line.send_descriptor(descriptor)
+            try:
+                self._line.send_descriptor(descriptor, ANSWER_SECONDS)
+            except TimeoutError:
+                self._late(ANSWER_SECONDS)
             self._check(self._expect(Answer, ANSWER_SECONDS))
             grown = max(self.process.resident_bytes() - before, 0)
         self._base = MemoryBase(self._base.idle, held + min(grown, most))
@@ -349,11 +355,15 @@ class Link:
 
     def _ask(self, request: Request) -> bytes:
         with self._asked():
-            try:
-                self._line.send(request, within=ANSWER_SECONDS)
-            except TimeoutError:
-                self._late(ANSWER_SECONDS)
+            self._tell(request, ANSWER_SECONDS)
             return self._check(self._expect(Answer, ANSWER_SECONDS))
+
+    def _tell(self, message: ForWorker, seconds: float) -> None:
+        """Send what no guard watches over. A worker that does not read it is killed."""
+        try:
+            self._line.send(message, within=seconds)
+        except TimeoutError:
+            self._late(seconds)
 
     @contextmanager
     def _asked(self) -> Generator[None]:

@@ -17,6 +17,7 @@ from rlm_sandbox import (
     SessionLost,
     State,
 )
+from rlm_sandbox.host import link as link_module
 from rlm_sandbox.host.link import Link
 from tests.processes import outliving
 from tests.rlm_sandbox.promises.running import PATIENCE, printed
@@ -145,3 +146,40 @@ def test_a_process_that_closes_its_channel_has_broken_the_protocol(free_box: San
     result = free_box.exec("import os, time\nos.closerange(3, 64)\ntime.sleep(1000)")
     assert result.outcome is Outcome.VIOLATION
     assert "it closed its channel" in str(result.error)
+
+
+DEAF = """
+import gc, os, time
+from rlm_sandbox import protocol, values
+from rlm_sandbox.framing import frame
+from rlm_sandbox.worker import channel, checkpoint
+(own,) = [thing for thing in gc.get_objects() if type(thing) is channel.Channel]
+say = lambda message: own.socket.sendall(frame(protocol.encode(message)))
+for number in range(1, 101):
+    say(protocol.Call(number, 0, values.encode([[], {}]), False))
+time.sleep(0.5)  # the socket is full of replies then: one of them is on its way for good
+say(protocol.Done(1, "ok", None, "", False))
+while True:  # as soon as it may: it sleeps as a checkpoint, and has read nothing
+    try: child = os.fork()
+    except OSError: continue
+    if child == 0: checkpoint._rendezvous(0, 0)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("checkpoints", [0, 4])
+def test_a_session_that_reads_nothing_after_its_step_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, checkpoints: int
+) -> None:
+    monkeypatch.setattr(link_module, "SAVE_SECONDS", 0.3)
+    monkeypatch.setattr(link_module, "ANSWER_SECONDS", 0.3)
+    limits = Limits(checkpoints=checkpoints)
+    reply = "x" * 10_000
+    with Sandbox(imports="all", functions={"reply": lambda: reply}, limits=limits) as box:
+        rescue = threading.Timer(PATIENCE, box.close)  # where it does keep us waiting
+        rescue.start()
+        assert box.exec(DEAF).outcome is Outcome.OK
+        with pytest.raises((AnswerLost, SessionLost)):
+            box.get("x")
+        rescue.cancel()
+        assert printed(box, "print('on')") == "on\n"

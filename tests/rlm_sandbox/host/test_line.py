@@ -93,6 +93,37 @@ def test_a_worker_that_does_not_read_is_late(ends: tuple[Line, socket.socket]) -
         line.send(Exec(1, "x" * 10_000_000), within=0.05)
 
 
+def test_nor_is_a_message_sent_in_time_that_another_one_keeps_waiting(
+    ends: tuple[Line, socket.socket],
+) -> None:
+    line, _ = ends
+
+    def send_more_than_fits() -> None:
+        with pytest.raises(WorkerGone):
+            line.send(Exec(1, "x" * 10_000_000))
+
+    stuck = threading.Thread(target=send_more_than_fits)
+    stuck.start()
+    try:
+        while not line.sending.locked():
+            time.sleep(0.001)
+        with pytest.raises(TimeoutError):
+            line.send(Exec(2, "y"), within=0.05)
+    finally:
+        ends[1].close()
+        stuck.join()
+
+
+def test_a_worker_that_leaves_no_room_for_a_descriptor_is_late(
+    ends: tuple[Line, socket.socket],
+) -> None:
+    line, _ = ends
+    with pytest.raises(TimeoutError):
+        line.send(Exec(1, "x" * 10_000_000), within=0.05)
+    with pytest.raises(TimeoutError):
+        line.send_descriptor(0, within=0.05)
+
+
 def test_the_deadline_of_one_message_is_not_the_next_ones(
     ends: tuple[Line, socket.socket],
 ) -> None:
@@ -115,4 +146,4 @@ def test_a_worker_that_has_gone_is_told_by_whatever_is_tried(
     with pytest.raises(WorkerGone):
         line.send(Exec(1, "1"))
     with pytest.raises(WorkerGone):
-        line.send_descriptor(0)
+        line.send_descriptor(0, within=1.0)
