@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rlm_core.calls import CancelScope
@@ -38,7 +39,13 @@ class Running(Generic[R]):
 
     def run_here(self) -> R:
         """Do it in this thread. Raises what the run raises."""
-        return self._work(self)
+        try:
+            result = self._work(self)
+        except BaseException as error:
+            self._ended.set_exception(error)
+            raise
+        self._ended.set_result(result)
+        return result
 
     def attach(self, tree: RunTree) -> None:
         """The run has begun: these are its parts."""
@@ -63,7 +70,8 @@ class Running(Generic[R]):
     def wait(self, timeout: float | None = None) -> None:
         """Return when it has ended. Raises TimeoutError after `timeout` seconds."""
         self._ended.exception(timeout)
-        self._thread.join()
+        if self._thread.ident is not None:  # else it ran in whoever's thread
+            self._thread.join()
 
     def when_done(self, tell: Callable[[], object]) -> None:
         """Have `tell` called once it has ended: in its thread, or now if it has."""
@@ -75,12 +83,8 @@ class Running(Generic[R]):
         return self._ended.result()
 
     def _serve(self) -> None:
-        try:
-            result = self._work(self)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            self._ended.set_exception(error)
-        else:
-            self._ended.set_result(result)
+        with suppress(BaseException):  # it is raised again where it is waited for
+            self.run_here()
 
 
 class _Told:

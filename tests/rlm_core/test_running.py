@@ -9,6 +9,7 @@ from rlm_core.context import Context
 from rlm_core.errors import RunCancelled
 from rlm_core.events import RLMEvent
 from rlm_core.rlm import RLM
+from rlm_core.running import Running
 from tests.rlm_core.models import Answering, Scripted
 
 TEXT = Context.from_text("text")
@@ -110,3 +111,25 @@ def test_a_recursive_episode_is_cancelled_with_everything_below_it(
     assert running.cancel(watching.step_id)
     assert running.result(30).answer == f"step {watching.step_id} was cancelled"
     finish.set()
+
+
+def test_a_run_in_the_callers_own_thread_has_an_end_too() -> None:
+    told: list[str] = []
+    running: Running[int] = Running(lambda _: 7)
+    running.when_done(lambda: told.append("done"))
+    assert not running.done
+    assert running.run_here() == 7
+    assert running.done
+    assert running.result(timeout=0) == 7
+    assert told == ["done"]
+
+
+def test_a_run_in_the_callers_own_thread_raises_there_and_where_it_is_waited_for() -> None:
+    def fail(_: Running[int]) -> int:
+        raise ZeroDivisionError
+
+    running = Running(fail)
+    with pytest.raises(ZeroDivisionError):
+        running.run_here()
+    with pytest.raises(ZeroDivisionError):
+        running.result(timeout=0)
