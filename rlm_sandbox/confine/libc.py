@@ -64,6 +64,11 @@ def syscall(number: int, *arguments: int | bytes | bytearray | None, name: str) 
     return _checked(_libc.syscall(ctypes.c_long(number), *passed), name)
 
 
+def may_signal(pid: int) -> bool:
+    """True if there is a process or thread of this id, and we may signal it: kill(2)."""
+    return _libc.kill(pid, 0) == 0
+
+
 def prctl(option: int, *arguments: int) -> int:
     """prctl(2). Raises OSError."""
     rest = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]

@@ -182,25 +182,27 @@ class Worker:
     def wake(self, checkpoint: int) -> SessionProcess | None:
         """Let a checkpoint go on as a session process; None if it is not there any more.
 
+        One that does not get up, or whose process cannot be held, is ended: nobody would watch it.
         Raises OSError if this process has no descriptors left for it.
         """
         with self._listening:
             self._sessions += 1
             number = self._sessions
         ours, theirs = socket.socketpair()
+        process = None
         try:
             with theirs:
                 asked = self._ask(Wake(checkpoint, number), [theirs.fileno()])
             answer = self._answer(Woken, number) if asked else None
-            if answer is None or not answer[1]:
-                ours.close()
-                return None
-            return SessionProcess(number, answer[1][0], ours)
+            if answer is not None and answer[1]:
+                process = SessionProcess(number, answer[1][0], ours)
         except ProcessGone:
-            return None
-        except BaseException:
-            ours.close()
-            raise
+            pass
+        finally:
+            if process is None:
+                self.drop(checkpoint)
+                ours.close()
+        return process
 
     def drop(self, checkpoint: int) -> None:
         """End a checkpoint."""

@@ -91,6 +91,7 @@ class Gate:
         self._forked: Permit | None = None
         self._deferred: list[Question] = []
         self._sleepers: dict[int, Sleeper] = {}
+        self._awake: dict[int, int] = {}  # by checkpoint, the session that it has become
         machine = os.uname().machine
         self._rendezvous = syscalls.number(RENDEZVOUS, machine)
         self._tgkill = syscalls.number("tgkill", machine)
@@ -122,11 +123,13 @@ class Gate:
         return True
 
     def drop(self, number: int) -> None:
-        """End a checkpoint."""
+        """End a checkpoint, or the session process that it has become: nobody knows of that."""
         sleeper = self._sleepers.pop(number, None)
         if sleeper is not None:
             _signal(sleeper.pidfd, signal.SIGKILL)
             self._forget_sleeper(sleeper)
+        elif (process := self._sessions.get(self._awake.get(number, -1))) is not None:
+            _signal(process.pidfd, signal.SIGKILL)
 
     def lost(self, pidfd: int) -> Lost | None:
         """A checkpoint's process has died, if this is one: it cannot be woken any more."""
@@ -145,6 +148,7 @@ class Gate:
 
     def forget(self, session: int) -> Asleep | None:
         """A session process has ended: it will not fork any more. A fork it has made may come."""
+        self._awake = {number: other for number, other in self._awake.items() if other != session}
         permit = self._permits.get(session)
         if permit is not None:
             return self._settle(permit, "the session process ended")
@@ -275,6 +279,7 @@ class Gate:
         given = notify.give_descriptor(self.listener, question, descriptor)
         os.close(descriptor)
         del self._sleepers[number]
+        self._awake[number] = wake.session
         if not given:
             _signal(sleeper.pidfd, signal.SIGKILL)
         return Awake(wake, Process(sleeper.pid, sleeper.pidfd))

@@ -7,6 +7,7 @@ below it when the controller goes away. Orphans of the session become its childr
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -45,6 +46,13 @@ from rlm_sandbox.worker.serve import serve
 
 CONTROL_BYTES = 1024
 ORDER_BYTES = 1024 * 1024
+
+LATE_ANSWERS = 10_000
+"""So many questions are answered yet when a fork should sleep: more than can have been waiting."""
+
+PROCESS_IDS = 4 * 1024 * 1024
+"""PID_MAX_LIMIT. All have to be tried where there is no /proc: code that makes threads enough can
+have the numbers begin anew, so the next one to be given out says nothing of those in use."""
 
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO = struct.Struct("=Q52xi")  # mask, ids and credentials, exit_code
@@ -164,10 +172,13 @@ class _Init:
         if gate is not None:
             poll.register(gate.listener, select.POLLIN)
         controller = self._control.fileno()
+        answered_late = 0
         while True:
             left = gate.seconds_left if gate is not None else None
             ready = dict(poll.poll(None if left is None else left * 1000 + 1))
-            if left == 0 and not ready:
+            # What had been asked in time is answered. Questions without end put off nothing.
+            answered_late = answered_late + 1 if left == 0 else 0
+            if left == 0 and (not ready or answered_late > LATE_ANSWERS):
                 if gate is None or not gate.orphaned:
                     return
                 self._end_strangers(gate.known)
@@ -217,15 +228,14 @@ class _Init:
         return True
 
     def _end_strangers(self, known: set[int]) -> None:
-        """Kill whatever is neither a session process nor a checkpoint: a fork that ran away."""
-        for pid in _processes() if self._wall.has(Layer.PID) else _children(self._wall.proc):
-            if pid not in known:
-                try:
-                    stranger = os.pidfd_open(pid)
-                except OSError:  # none of this number, or a thread
-                    continue
-                signal.pidfd_send_signal(stranger, signal.SIGKILL)
-                os.close(stranger)
+        """Kill whatever is neither a session process nor a checkpoint: a fork that ran away.
+
+        There is one at most: only a session process may fork.
+        """
+        numbered = range(2, PROCESS_IDS) if self._wall.has(Layer.PID) else ()
+        for pid in numbered or _children(self._wall.proc):
+            if pid not in known and libc.may_signal(pid) and _killed(pid):
+                return
 
     def _report(self, news: News | None) -> None:
         match news:
@@ -327,13 +337,20 @@ def _end_children(wall: Wall) -> None:
             return
 
 
-def _processes() -> range:
-    """All process ids that have been given out in this pid namespace, whose /proc is not there."""
-    probe = os.fork()
-    if probe == 0:
-        os._exit(0)
-    os.waitpid(probe, 0)
-    return range(2, probe)
+def _killed(pid: int) -> bool:
+    """Kill a process; False if it had ended, or if it is a thread."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    alive = not poll.poll(0)
+    if alive:
+        with contextlib.suppress(ProcessLookupError):  # just now
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+    return alive
 
 
 def _children(proc: int) -> list[int]:

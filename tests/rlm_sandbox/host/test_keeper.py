@@ -173,6 +173,7 @@ def test_a_session_that_reads_nothing_after_its_step_keeps_nobody_waiting(
 ) -> None:
     monkeypatch.setattr(link_module, "SAVE_SECONDS", 0.3)
     monkeypatch.setattr(link_module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(link_module, "WAKE_SECONDS", 0.3)
     limits = Limits(checkpoints=checkpoints)
     reply = "x" * 10_000
     with Sandbox(imports="all", functions={"reply": lambda: reply}, limits=limits) as box:

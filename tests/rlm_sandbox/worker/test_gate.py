@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import psutil
 import pytest
 
-from rlm_sandbox import Limits, Outcome, Sandbox, State
+from rlm_sandbox import CheckpointUnavailable, Limits, Outcome, Sandbox, State
 from rlm_sandbox.host import link as link_module
 from rlm_sandbox.host import worker as worker_module
 from tests.processes import outliving
@@ -131,3 +131,65 @@ def test_there_is_one_checkpoint_however_many_steps_have_run(free_box: Sandbox) 
     while len(checkpoints_of(free_box)) > 1 and time.monotonic() < deadline:
         time.sleep(0.01)  # the one before is on its way out
     assert len(checkpoints_of(free_box)) == 1
+
+
+UNWILLING = """
+import os, signal
+from rlm_sandbox.worker import checkpoint
+me, honest = os.getpid(), checkpoint._rendezvous
+def rise(state, error):
+    if os.getpid() == me or state: return honest(state, error)
+    signal.signal(signal.SIGCONT, lambda *_: None)
+    signal.siginterrupt(signal.SIGCONT, True)
+    try: return honest(state, error)
+    except InterruptedError:  # it is to get up: from here on nothing has hold of it
+        while True: pass
+checkpoint._rendezvous = rise
+"""
+
+
+def test_a_checkpoint_that_gets_up_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "ANSWER_SECONDS", 0.5)
+    refused: list[str] = []
+
+    def fork() -> None:
+        try:
+            box.fork().close()
+        except CheckpointUnavailable as unavailable:
+            refused.append(str(unavailable))
+
+    with Sandbox(imports="all", functions={"fork": fork}) as box:
+        assert box.exec(UNWILLING).outcome is Outcome.OK
+        settled(box)
+        (checkpoint,) = checkpoints_of(box)
+        assert box.exec("fork()").outcome is Outcome.OK
+        assert len(refused) == 1
+        assert outliving([checkpoint], PATIENCE) == []
+
+
+def test_nor_does_it_outlive_the_session_that_has_lost_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Sandbox(imports="all") as box:
+        box.exec("x = 1")
+        with box.fork() as twin:  # of the same worker, which lives on
+            box.exec(UNWILLING)
+            settled(box)
+            before = checkpoints_of(box)
+            monkeypatch.setattr(worker_module, "ANSWER_SECONDS", 0.5)
+            assert box.exec(DIES).state is State.LOST
+            box.close()
+            monkeypatch.undo()
+            assert printed(twin, "print(x)") == "1\n"
+            running = [process for process in before if is_running(process)]
+            assert running == []
+
+
+def is_running(process: psutil.Process) -> bool:
+    """True if it computes; one that stands, or has ended, does not."""
+    try:
+        used = process.cpu_times().user
+        time.sleep(0.2)
+        return process.cpu_times().user > used
+    except psutil.NoSuchProcess:
+        return False
