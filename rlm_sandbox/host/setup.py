@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlm_sandbox.host.link import Link
-from rlm_sandbox.host.texts import copied, file_of, opened
+from rlm_sandbox.host.texts import copied, file_of, opened, take_back
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Text:
         try:
             link.load(self.name, descriptor, size)
         finally:
-            os.close(descriptor)
+            take_back(descriptor)
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ class File:
 
     def apply(self, link: Link) -> None:
         descriptor, size = opened(self.path)
+        give_back = os.close
         if not link.pristine:  # who has our file may do to it what its owner may: chmod(2)
             descriptor, size = copied(descriptor, size)
+            give_back = take_back
         try:
             link.load(self.name, descriptor, size)
         finally:
-            os.close(descriptor)
+            give_back(descriptor)
 
 
 @dataclass(frozen=True)

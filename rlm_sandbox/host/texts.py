@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -32,15 +33,16 @@ class Texts:
 def file_of(text: str) -> tuple[int, int]:
     """A descriptor of a file in memory that holds the text as UTF-8, and its size in bytes.
 
-    The caller closes it. Raises ControllerExhausted.
+    The caller takes it back. Raises ControllerExhausted.
     """
     descriptor, size = -1, 0
     try:
-        descriptor = os.memfd_create("rlm-text", os.MFD_CLOEXEC)
+        descriptor = _file_in_memory()
         for start in range(0, len(text), PIECE_CHARS):
             piece = text[start : start + PIECE_CHARS].encode("utf-8", "surrogatepass")
             _write_all(descriptor, piece)
             size += len(piece)
+        _fix_size(descriptor)
     except BaseException as error:
         if descriptor >= 0:
             os.close(descriptor)
@@ -70,9 +72,10 @@ def copied(source: int, size: int) -> tuple[int, int]:
     """
     descriptor, done = -1, 0
     try:
-        descriptor = os.memfd_create("rlm-text", os.MFD_CLOEXEC)
+        descriptor = _file_in_memory()
         while done < size and (sent := os.sendfile(descriptor, source, done, size - done)):
             done += sent
+        _fix_size(descriptor)
     except OSError as error:
         if descriptor >= 0:
             os.close(descriptor)
@@ -80,6 +83,23 @@ def copied(source: int, size: int) -> tuple[int, int]:
     finally:
         os.close(source)
     return descriptor, done
+
+
+def take_back(descriptor: int) -> None:
+    """Close a file in memory and free what it holds, whoever has kept it open."""
+    try:
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _file_in_memory() -> int:
+    return os.memfd_create("rlm-text", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def _fix_size(descriptor: int) -> None:
+    """Whoever has it cannot make it larger: its memory counts as nobody's."""
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
 
 
 def _exhausted(error: OSError) -> ControllerExhausted:

@@ -6,7 +6,6 @@ The controller never forks itself: a forked child would hold its memory, with ev
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from rlm_sandbox.confine.tiers import Tier
 from rlm_sandbox.errors import PackageUnavailable, StartFailed
 from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.packages import Packages
-from rlm_sandbox.host.texts import file_of
+from rlm_sandbox.host.texts import file_of, take_back
 from rlm_sandbox.protocol import (
     Failed,
     Held,
@@ -133,7 +132,7 @@ class Zygote:
                 f"the zygote ended over the text {name!r} of {size:,} bytes"
             ) from None
         finally:
-            os.close(descriptor)
+            take_back(descriptor)
         if isinstance(answer, Failed):
             raise StartFailed(answer.reason)
         assert isinstance(answer, Held)

@@ -123,3 +123,28 @@ def test_a_text_that_cannot_be_handed_over_changes_nothing(
         with pytest.raises(ControllerExhausted, match="Too many open files"):
             box.load("P", "text")
     assert printed(box, "print(x, 'P' in globals())") == "1 False\n"
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_code_that_keeps_the_descriptor_of_a_text_keeps_no_memory_by_it(
+    free_box: Sandbox, file: Path, *, as_file: bool
+) -> None:
+    free_box.exec(
+        "import mmap, os\n"
+        "real, kept = mmap.mmap, []\n"
+        "def keeping(number, *args, **more):\n"
+        "    kept.append(os.dup(number))\n"
+        "    return real(number, *args, **more)\n"
+        "mmap.mmap = keeping"
+    )
+    if as_file:
+        free_box.load_file("P", file)
+    else:
+        free_box.load("P", file.read_text())
+    assert (
+        printed(free_box, "print(len(P), len(kept), os.fstat(kept[0]).st_blocks)") == "7000 1 0\n"
+    )
+    grow = "import os\nos.lseek(kept[0], 0, 2)\nos.write(kept[0], bytes(5000))"
+    assert str(free_box.exec(grow).error).startswith("PermissionError")
+    assert free_box.exec("os.posix_fallocate(kept[0], 0, 5000)").outcome is Outcome.ERROR
+    assert printed(free_box, "print(os.fstat(kept[0]).st_blocks)") == "0\n"

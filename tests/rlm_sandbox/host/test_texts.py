@@ -52,6 +52,20 @@ def test_what_cannot_be_handed_over_leaves_no_descriptor(monkeypatch: pytest.Mon
     assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
 
 
+def test_what_is_taken_back_holds_nothing_for_those_who_have_it_still() -> None:
+    descriptor, size = file_of("x" * 10_000)
+    kept = os.dup(descriptor)
+    try:
+        with pytest.raises(PermissionError):
+            os.pwrite(kept, b"y", size)
+        texts.take_back(descriptor)
+        assert os.fstat(kept).st_blocks == 0
+        with pytest.raises(PermissionError):
+            os.ftruncate(kept, size)
+    finally:
+        os.close(kept)
+
+
 def test_texts_are_equal_to_none_but_themselves() -> None:
     one, other = Texts({"P": "text"}), Texts({"P": "text"})
     assert one != other
