@@ -107,11 +107,13 @@ def test_a_controller_without_descriptors_restores_and_says_what_it_cannot_do() 
         box = Sandbox(imports="all")
         box.exec("x = 1")
         held = []
-        try:
-            while True:
-                held.append(os.open("/dev/null", os.O_RDONLY))
-        except OSError:
-            pass
+        def hold_all():
+            try:
+                while True:
+                    held.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                pass
+        hold_all()
         result = box.exec("import os\\nos._exit(1)")
         print(result.outcome, result.state, box.exec("print(x)").stdout.strip())
         for name, use in {
@@ -119,10 +121,13 @@ def test_a_controller_without_descriptors_restores_and_says_what_it_cannot_do() 
             "load": lambda: box.load("P", "text"),
             "fork": box.fork,
         }.items():
-            try:
-                use()
-            except SandboxError as error:
-                print(name, type(error).__name__, "Too many open files" in str(error))
+            for _ in range(100):
+                hold_all()  # again: those of the dead worker are closed in the background
+                try:
+                    use()
+                except SandboxError as error:
+                    print(name, type(error).__name__, "Too many open files" in str(error))
+                    break
         for descriptor in held:
             os.close(descriptor)
         box.load("P", "text")
