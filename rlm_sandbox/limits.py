@@ -70,7 +70,7 @@ class Limits:
     host_calls: int = 10_000
     """Calls of host functions a step."""
     concurrent_calls: int = 128
-    """Calls of host functions that may be pending at once."""
+    """Calls of host functions that may be pending at once, those of earlier steps included."""
     call_bytes: ByteSize = ByteSize("256MiB")
     """Encoded size of all host-call arguments a step."""
     checkpoints: int = 4

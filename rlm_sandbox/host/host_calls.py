@@ -15,8 +15,14 @@ from rlm_sandbox import values
 from rlm_sandbox.errors import ValueRefused
 from rlm_sandbox.framing import frame
 from rlm_sandbox.host.line import Line
+from rlm_sandbox.host.running import Running
 from rlm_sandbox.protocol import ERROR_CHARS, Call, Raise, Return, encode
 from rlm_sandbox.session import Session, Step, WorkerGone
+
+_CROWDED = (
+    "host functions that earlier steps have called are running still, as many as may at once "
+    "(Limits.concurrent_calls): wait for what you call"
+)
 
 
 class HostCalls:
@@ -29,6 +35,7 @@ class HostCalls:
         state: threading.Lock,
         functions: tuple[Callable[..., object], ...],
         value_bytes: int,
+        running: Running,
     ) -> None:
         """`state` is held while the session changes; `Line.sending` is taken before it."""
         self._line = line
@@ -36,19 +43,26 @@ class HostCalls:
         self._state = state
         self._value_bytes = value_bytes
         self.functions = functions
+        self.running = running
 
     def serve(self, call: Call) -> None:
         """Run the function and send its result, or have another thread do it."""
         step = self._session.step
-        if call.alone:
+        if not self.running.begin():
+            self._reply(step, _raising(call, RuntimeError(_CROWDED)))
+        elif call.alone:
             self._reply(step, self._result(call))
-            return
+        else:
+            self._serve_in_a_thread(step, call)
+
+    def _serve_in_a_thread(self, step: Step, call: Call) -> None:
         aside = threading.Thread(
             target=self._serve_aside, args=(step, call), name="rlm-host-call", daemon=True
         )
         try:
             aside.start()
         except RuntimeError as error:  # this process may have no more threads
+            self.running.end()
             self._reply(step, _raising(call, error))
 
     def _serve_aside(self, step: Step, call: Call) -> None:
@@ -59,6 +73,7 @@ class HostCalls:
         self._reply(step, reply)
 
     def _result(self, call: Call) -> Return | Raise:
+        """What the function gives; it has ended then, whatever way."""
         try:
             given = values.decode_untrusted(call.arguments, self._value_bytes)
             args, kwargs = _arguments(given)
@@ -66,6 +81,8 @@ class HostCalls:
             return Return(call.call, values.encode_capped(result, self._value_bytes))
         except Exception as error:  # noqa: BLE001 - it belongs to the code that called
             return _raising(call, error)
+        finally:
+            self.running.end()
 
     def _reply(self, step: Step, reply: Return | Raise) -> None:
         data = frame(encode(reply))

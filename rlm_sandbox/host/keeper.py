@@ -357,13 +357,15 @@ class Keeper:
             stepping = self._stepping
             branch = None if stepping is None or self._pristine else self._branch(stepping)
         revived = branch if stepping is not None else self._wake_beside()
-        twin = Keeper(self.breed, self._spawn, self._terms)
+        twin = Keeper(self.breed, self._spawn, self._terms.apart())
         twin._setup = list(self._setup)
         twin._link = revived
         twin._pristine = revived is None
         try:
             if revived is None:
                 twin._new_worker()
+            else:
+                revived.adopt(twin._terms)
             if functions is not None:
                 twin._begin(self._terms.offering(functions))
         except BaseException:

@@ -112,6 +112,7 @@ class Link:
             self._state,
             tuple(terms.functions.values()),
             terms.limits.value_bytes,
+            terms.running,
         )
         self.guard: Guard | None = None
         self._saving: int | None = None  # a checkpoint that has been asked for
@@ -328,9 +329,14 @@ class Link:
 
     def begin(self, terms: Terms) -> None:
         """Go on under these terms: a spare worker that has got a user."""
-        if terms.functions:
+        if terms.functions or self.session.functions:
             self._ask(Offer(self.session.begin_request(), tuple(terms.functions)))
+        self.adopt(terms)
+
+    def adopt(self, terms: Terms) -> None:
+        """Be under these terms, whose functions the worker knows."""
         self._terms, self._calls.functions = terms, tuple(terms.functions.values())
+        self._calls.running = terms.running
         self.session.functions = len(terms.functions)
 
     def load(self, name: str, descriptor: int, size: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
+from rlm_sandbox.host.running import Running
 from rlm_sandbox.limits import Limits
 
 Functions = Mapping[str, Callable[..., object]]
@@ -20,6 +21,11 @@ class Terms:
     functions: Functions
     deadline: float | None
     """When the whole session must be over, on the monotonic clock."""
+    running: Running = field(init=False, compare=False)
+    """The host functions that run for it. Whatever is made of these terms has its own."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "running", Running(self.limits.concurrent_calls))
 
     @classmethod
     def from_now(cls, limits: Limits, functions: Functions) -> Terms:
@@ -30,3 +36,7 @@ class Terms:
     def offering(self, functions: Functions) -> Self:
         """The same with other host functions."""
         return replace(self, functions=functions)
+
+    def apart(self) -> Self:
+        """The same, for another session."""
+        return replace(self)

@@ -28,11 +28,14 @@ class HostFunction:
 
     def __init__(self, bridge: Bridge, index: int, name: str) -> None:
         self._bridge = bridge
-        self._index = index
+        self.index: int | None = index
+        """Its place among those that are offered now; None if it is not."""
         self.__name__ = self.__qualname__ = name
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        return self._bridge.call(self._index, args, kwargs)
+        if self.index is None:
+            raise RuntimeError(f"the host function {self.__name__} is not there any more")
+        return self._bridge.call(self.index, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<host function {self.__name__}>"

@@ -38,16 +38,22 @@ class Console:
         self.namespace: dict[str, object] = vars(module)
         self.namespace["__builtins__"] = session_builtins(imports)
         self.namespace.update(preloaded_modules(imports))
+        self._functions: dict[str, HostFunction] = {}  # all that there have been
         self.offer(functions)
 
     def offer(self, functions: tuple[str, ...]) -> None:
-        """Protect host functions of these names, in place of those that were there."""
-        for name in [name for name, value in self.scaffold.items() if _is_host_function(value)]:
-            del self.scaffold[name]
+        """Protect host functions of these names, in place of those that were there.
+
+        What the code has kept of the former ones is the function of that name now, or none.
+        """
+        for name, function in self._functions.items():
+            function.index = None
+            self.scaffold.pop(name, None)
             self.namespace.pop(name, None)
-        self.protect(
-            {name: HostFunction(self._bridge, index, name) for index, name in enumerate(functions)}
-        )
+        for index, name in enumerate(functions):
+            function = self._functions.setdefault(name, HostFunction(self._bridge, index, name))
+            function.index = index
+        self.protect({name: self._functions[name] for name in functions})
 
     def reopen(self) -> None:
         """In a woken checkpoint: only the main thread is left."""
@@ -136,10 +142,6 @@ class Console:
         if value is not None:
             self.namespace["_"] = value
             self._output.write(repr(value) + "\n")
-
-
-def _is_host_function(value: object) -> bool:
-    return isinstance(value, HostFunction)
 
 
 def _split(code: str, name: str) -> tuple[CodeType, CodeType | None]:

@@ -13,6 +13,7 @@ from rlm_sandbox import values
 from rlm_sandbox.framing import FrameBuffer
 from rlm_sandbox.host.host_calls import HostCalls
 from rlm_sandbox.host.line import Line
+from rlm_sandbox.host.running import Running
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import Call, Done, ForWorker, Raise, Ready, Return, decode_for_worker
 from rlm_sandbox.session import Called, Session
@@ -33,6 +34,7 @@ class Stage:
         self._theirs = theirs
         self._buffer = FrameBuffer(cap=10 * CAP)
         self._number = 0
+        self.running = Running(8)
 
     def call(
         self, function: Callable[..., object], *args: object, alone: bool = True, **kwargs: object
@@ -45,7 +47,10 @@ class Stage:
         self._number += 1
         event = self.session.receive(Call(self._number, 0, arguments, alone), 0.0)
         assert isinstance(event, Called)
-        HostCalls(self._line, self.session, self._state, (function,), CAP).serve(event.call)
+        self.calls((function,)).serve(event.call)
+
+    def calls(self, functions: tuple[Callable[..., object], ...]) -> HostCalls:
+        return HostCalls(self._line, self.session, self._state, functions, CAP, self.running)
 
     def sent(self) -> ForWorker:
         self._theirs.settimeout(PATIENCE)

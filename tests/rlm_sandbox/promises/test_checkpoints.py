@@ -182,6 +182,20 @@ def test_a_fork_with_functions_of_its_own_has_no_others(roomy: Sandbox) -> None:
     assert "NameError" in str(roomy.exec("shout('a')").error)
 
 
+def test_what_the_code_has_kept_of_a_function_is_the_one_of_that_name_in_a_fork() -> None:
+    functions = {"a": lambda: "a of the parent", "b": lambda: "b of the parent"}
+    with Sandbox(functions=functions) as box:
+        box.exec("kept, other = a, b")
+        with box.fork({"c": lambda: "c", "b": lambda: "b of the fork"}) as twin:
+            assert printed(twin, "print(other())") == "b of the fork\n"
+            assert str(twin.exec("kept()").error).startswith("RuntimeError: the host function a")
+        with box.fork({}) as twin:
+            result = twin.exec("kept()")
+            assert (result.outcome, result.state) == (Outcome.ERROR, State.KEPT)
+            assert "NameError" in str(twin.exec("a()").error)
+        assert printed(box, "print(kept(), other())") == "a of the parent b of the parent\n"
+
+
 def test_without_checkpoints_a_step_cannot_be_forked_and_goes_on() -> None:
     def look() -> None:
         box.fork()
