@@ -16,7 +16,7 @@ class Groups(StrEnum):
     V1 = "v1"  # the memory and pids hierarchies of version 1
     WHOLE = "v2-whole"  # version 2, and the program is in the root group
     SCOPE = "v2-scope"  # version 2: a folder that is the user's, and the program alone in it
-    NAMED = "v2-named"  # version 2: an empty folder that is the user's, named by a variable
+    NAMED = "v2-named"  # version 2: an empty folder beside the program's, named by a variable
     FOREIGN = "v2-foreign"  # version 2, nothing delegated
 
 

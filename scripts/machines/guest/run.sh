@@ -58,16 +58,10 @@ set_sysctl() {
     sysctl -q -w "$1" || say "sysctl $1 was refused"
 }
 
-# The folder in which a program is to be, made and handed over as systemd does it.
-folder_for() {
-    folder=$groups/user/$1
-    mkdir "$folder"
-    case $control_groups in
-    v2-scope | v2-named)
-        chown 1000:1000 "$folder" "$folder/cgroup.procs" "$folder/cgroup.threads" \
-            "$folder/cgroup.subtree_control"
-        ;;
-    esac
+# Make a folder and hand it over to the user, as systemd does it.
+hand_over() {
+    mkdir "$1"
+    chown 1000:1000 "$1" "$1/cgroup.procs" "$1/cgroup.threads" "$1/cgroup.subtree_control"
 }
 
 # run NAME SECONDS COMMAND...: as the user of this machine, in a control group of its own
@@ -76,14 +70,23 @@ run() {
     shift 2
     say "$name"
     place=$groups/cgroup.procs named=
+    folder=$groups/user/$name
     case $control_groups in
-    v2-scope | v2-foreign)
-        folder_for "$name"
+    v2-foreign)
+        mkdir "$folder"
+        place=$folder/cgroup.procs
+        ;;
+    v2-scope)
+        hand_over "$folder"
         place=$folder/cgroup.procs
         ;;
     v2-named)
-        folder_for "$name"
-        named=$folder
+        hand_over "$folder"
+        echo "+memory +pids" >"$folder/cgroup.subtree_control"
+        hand_over "$folder/inside"
+        hand_over "$folder/empty"
+        place=$folder/inside/cgroup.procs
+        named=$folder/empty
         ;;
     esac
     [ -e "$place" ] || place=/dev/null
