@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NoReturn
 
 from rlm_sandbox import values
@@ -20,6 +19,7 @@ from rlm_sandbox.confine import rlimits
 from rlm_sandbox.errors import SessionLost, StartFailed, ValueRefused
 from rlm_sandbox.host.host_calls import HostCalls
 from rlm_sandbox.host.line import Line
+from rlm_sandbox.host.memory import TEXT_GROWTH, MemoryBase
 from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.process import SessionProcess
 from rlm_sandbox.host.terms import Terms
@@ -65,22 +65,6 @@ SAVE_SECONDS = 10.0
 """How long a session process may take, after a step, to read that it is to be saved."""
 ANSWER_SECONDS = 60.0
 """How long a Request may take: a value's own code may run in it."""
-
-TEXT_GROWTH = 4
-"""A byte of UTF-8 takes at most so many bytes once decoded, at the widest character in the text."""
-
-
-@dataclass(frozen=True)
-class MemoryBase:
-    """What a session process holds in memory, in bytes, that is not charged to the code."""
-
-    idle: int
-    contexts: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.idle + self.contexts
-
 
 Give = Callable[["Link"], None]
 """Gives a session process what the one before it was given."""
@@ -341,23 +325,28 @@ class Link:
 
     def load(self, name: str, descriptor: int, size: int) -> None:
         """Give the worker a text as the file behind `descriptor`, of `size` bytes of UTF-8."""
-        most = TEXT_GROWTH * size
-        held = self._base.contexts
+        more = TEXT_GROWTH * size + size
         with self._asked():
-            self.worker.allow_memory(self.process, self._limits.memory + held + most + size)
+            self.worker.allow_memory(self.process, self._limits.memory + self._base.contexts + more)
             before = self.process.resident_bytes()
-            number = self.session.begin_request()
-            self._tell(Load(number, name, size), ANSWER_SECONDS)
-            if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
-                self._check(attend)
             try:
-                self._line.send_descriptor(descriptor, ANSWER_SECONDS)
-            except TimeoutError:
-                self._late(ANSWER_SECONDS)
-            self._check(self._expect(Answer, ANSWER_SECONDS))
-            grown = max(self.process.resident_bytes() - before, 0)
-        self._base = MemoryBase(self._base.idle, held + min(grown, most))
-        self.worker.allow_memory(self.process, self._limits.memory + self._base.contexts)
+                self._hand_over(name, descriptor, size)
+                grown = self.process.resident_bytes() - before
+                self._base = self._base.with_text(name, size, grown)
+            finally:  # even when the text was refused
+                memory = self._limits.memory + self._base.contexts
+                self.worker.allow_memory(self.process, memory)
+
+    def _hand_over(self, name: str, descriptor: int, size: int) -> None:
+        number = self.session.begin_request()
+        self._tell(Load(number, name, size), ANSWER_SECONDS)
+        if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
+            self._check(attend)
+        try:
+            self._line.send_descriptor(descriptor, ANSWER_SECONDS)
+        except TimeoutError:
+            self._late(ANSWER_SECONDS)
+        self._check(self._expect(Answer, ANSWER_SECONDS))
 
     def _ask(self, request: Request) -> bytes:
         with self._asked():

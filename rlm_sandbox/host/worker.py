@@ -103,9 +103,9 @@ class Worker:
             cradle = NURSERY.take_cradle(breed, spawn.limits)
             self._group = cradle.group if cradle is not None else None
             if self._group is None:
-                self._group = GROUPS.take(spawn.limits)
+                self._group = GROUPS.take(self._limits)
             else:
-                self._group.limit(*rlimits.group(spawn.limits))
+                self._group.limit(*rlimits.group(self._limits))
             self._oom_kills = self._group.oom_kills()
         except OSError as error:
             raise StartFailed(f"the worker's control group cannot be set up: {error}") from None
@@ -141,10 +141,18 @@ class Worker:
     def allow_memory(self, process: SessionProcess, memory: int) -> None:
         """Let a session process allocate up to `memory` bytes from now on.
 
+        One that holds more already, and cannot be made to give it back, is ended.
         Its init does it: where the worker has a user id of its own, even root may be refused.
         """
         if self._group is not None:
-            self._group.limit_memory(rlimits.group_memory(self._limits, memory))
+            # what the zygote holds is the zygote's; code that changes it makes it its own
+            own = memory - self.held
+            try:
+                self._group.limit_memory(rlimits.group_memory(self._limits, own))
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                process.kill()
         if self._ask(AllowMemory(process.number, memory)):
             self._answer(Allowed, process.number)
 
