@@ -43,6 +43,26 @@ except selftest.NotContained as error:
     assert layer in out
 
 
+def test_an_own_network_is_believed_where_landlock_refuses_to_connect_on_any() -> None:
+    needs(Layer.NET)
+    out = program.run(
+        PRELUDE
+        + """
+import socket
+from rlm_sandbox.confine import namespaces
+def refused(*_):
+    raise PermissionError(13, "Permission denied")
+proc = os.open("/proc", os.O_PATH)
+namespaces.enter_user(namespaces.NEWNET, proc)
+socket.socket.connect = refused
+selftest.examine_place(wall, limits.tmp_bytes)
+print("believed")
+""",
+        LAYER=Layer.NET,
+    )
+    assert out == "believed\n"
+
+
 @pytest.mark.parametrize("layer", [Layer.USER, Layer.CAPABILITIES])
 def test_root_is_found_to_be_root(layer: Layer) -> None:
     if os.geteuid() != 0:
