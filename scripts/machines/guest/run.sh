@@ -66,7 +66,7 @@ hand_over() {
 
 # run NAME SECONDS COMMAND...: as the user of this machine, in a control group of its own
 run() {
-    name=$1 seconds=$2
+    name=$1 limit=$2
     shift 2
     say "$name"
     place=$groups/cgroup.procs named=
@@ -90,7 +90,7 @@ run() {
         ;;
     esac
     [ -e "$place" ] || place=/dev/null
-    timeout -k 10 "$seconds" python3 -I -S /srv/enter.py "$user" "$place" "$named" "$@" \
+    timeout -k 10 "$limit" python3 -I -S /srv/enter.py "$user" "$place" "$named" "$@" \
         >"$results/$name.out" 2>"$results/$name.err"
     echo $? >"$results/$name.status"
 }
