@@ -111,6 +111,11 @@ _SOCKET_OPTIONS = (3, 4, 7, 8, 30, 38, 39)
 session socket's peer is the controller."""
 _SOL_SOCKET = 1
 _MAP_HUGETLB = 0x40000
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
+_SHARED_ANONYMOUS = _MAP_SHARED | _MAP_ANONYMOUS
+# Such memory lives on as a whole by one page of it that is mapped, or by none that is resident: no
+# limit of a process counts it. There is nobody to share it with but checkpoints, which it would
+# change.
 _OTHERS_CLOCK = 0x80000000
 """Set in a clock id that names a process or a descriptor: a negative one."""
 _PRCTLS = (15, 16, 0x53564D41)  # SET_NAME, GET_NAME, SET_VMA (malloc names its arenas)
@@ -172,10 +177,19 @@ def _argument_rules(machine: str) -> list[Rule | None]:
     harmless_option = (Argument(1, (_SOL_SOCKET,)), Argument(2, _SOCKET_OPTIONS))
     no_clock = errno_action(errno.EINVAL)
     own_clock = (Argument(0, (0,), mask=_OTHERS_CLOCK),)
-    small_pages = (Argument(3, (0,), mask=_MAP_HUGETLB),)
+    own_pages = (
+        Argument(3, (0, _MAP_SHARED, _MAP_ANONYMOUS), mask=_MAP_HUGETLB | _SHARED_ANONYMOUS),
+    )
     return [
         # huge pages of the host's pool would count as nobody's memory
-        _rule(machine, "mmap", ALLOW, small_pages, otherwise=errno_action(errno.ENOMEM)),
+        _rule(
+            machine,
+            "mmap",
+            ALLOW,
+            own_pages,
+            otherwise=errno_action(errno.ENOMEM),
+            special=((Argument(3, (_SHARED_ANONYMOUS,)), _EPERM),),
+        ),
         *(
             _rule(machine, name, ALLOW, own_clock, otherwise=no_clock)
             for name in ("clock_gettime", "clock_getres", "clock_nanosleep")

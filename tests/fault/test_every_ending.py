@@ -107,8 +107,12 @@ WAYS = {
         EITHER,
         HOLDS_TOO_MUCH,
     ),
-    "memory that is shared": Way(
-        "import mmap\nm = mmap.mmap(-1, 1 << 29)\nfor i in range(0, 1 << 29, 4096): m[i] = 1",
+    "memory that is made read-only": Way(
+        "import ctypes, mmap\nown = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS\ntaken = []\n"
+        "while True:\n    m = mmap.mmap(-1, 1 << 22, flags=own)\n    taken.append(m)\n"
+        "    for i in range(0, 1 << 22, 4096): m[i] = 1\n"
+        "    place = ctypes.addressof(ctypes.c_char.from_buffer(m))\n"
+        "    ctypes.CDLL(None).mprotect(ctypes.c_void_p(place), 1 << 22, 1)",
         Outcome.MEMORY,
         RESTORED,
         HOLDS_TOO_MUCH,

@@ -19,7 +19,13 @@ WAYS = {
     "as fast as pages come": "x = []\nwhile True: x.append(b'x' * (1 << 22))",
     "slowly": "import time\nx = []\nwhile True: x.append(bytearray(1 << 19)); time.sleep(0.0002)",
     "in many small objects": "x = []\nwhile True: x.append(object())",
-    "shared": "import mmap\nm = mmap.mmap(-1, 1 << 29)\nfor i in range(0, 1 << 29, 4096): m[i] = 1",
+    "made read-only": (
+        "import ctypes, mmap\nown = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS\ntaken = []\n"
+        "while True:\n    m = mmap.mmap(-1, 1 << 22, flags=own)\n    taken.append(m)\n"
+        "    for i in range(0, 1 << 22, 4096): m[i] = 1\n"
+        "    place = ctypes.addressof(ctypes.c_char.from_buffer(m))\n"
+        "    ctypes.CDLL(None).mprotect(ctypes.c_void_p(place), 1 << 22, 1)"
+    ),
     "in threads": (
         "import threading\nx = []\ndef take():\n    while True: x.append(b'x' * (1 << 20))\n"
         "for _ in range(4): threading.Thread(target=take, daemon=True).start()\n"
@@ -56,7 +62,7 @@ def test_what_the_kernel_kills_for_memory_is_told_from_other_kills(
         if Layer.CGROUP not in NURSERY.layers(keeper.breed):
             pytest.skip("no control group is delegated here")
         keeper.exec("kept = 1")
-        result = keeper.exec(WAYS["shared"])
+        result = keeper.exec(WAYS["made read-only"])
         assert result.outcome is Outcome.MEMORY
         result = keeper.exec("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
         assert result.outcome is Outcome.CRASHED

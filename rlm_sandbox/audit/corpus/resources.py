@@ -54,6 +54,7 @@ PROGRAMS: tuple[Program, ...] = (
     _memory(
         name="shared-anonymous",
         mechanism="shared memory, which RLIMIT_DATA does not count",
+        layers=(*_MEMORY, Layer.SECCOMP),
         code="m = mmap.mmap(-1, 600 << 20)\nfor i in range(0, len(m), 4096): m[i] = 1",
     ),
     _memory(

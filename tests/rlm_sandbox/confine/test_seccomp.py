@@ -260,6 +260,10 @@ def test_forks_and_signals_are_asked_about_behind_the_gate_and_refused_without(
         ("getsockopt", (3, 6, 3), False),
         ("mmap", (0, 0, 0, 0x22), True),
         ("mmap", (0, 0, 0, 0x40022), False),  # MAP_HUGETLB
+        ("mmap", (0, 0, 0, 0x01), True),  # a file, shared
+        ("mmap", (0, 0, 0, 0x21), False),  # MAP_SHARED, MAP_ANONYMOUS
+        ("mmap", (0, 0, 0, 0x8021), False),
+        ("mmap", (0, 0, 0, 0x23), False),  # MAP_SHARED_VALIDATE
         ("clock_gettime", (1,), True),
         ("clock_gettime", (~PID << 3 | 2,), False),  # the CPU clock of a process
         ("futex", (0, 128), True),
@@ -392,6 +396,19 @@ for option in (17, 59, 77):
     refused(lambda: here.getsockopt(socket.SOL_SOCKET, option, 64), errno.ENOPROTOOPT)
 here.send(b"x")
 assert there.recv(1) == b"x"
+"""
+    )
+
+
+def test_memory_that_no_limit_of_a_process_counts_is_refused() -> None:
+    program.run(
+        UNDER_THE_WALL
+        + """
+import mmap
+lock()
+refused(lambda: mmap.mmap(-1, 4096), errno.EPERM)
+refused(lambda: mmap.mmap(-1, 4096, flags=mmap.MAP_SHARED | 0x20 | 0x8000), errno.ENOMEM)
+mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).write(b"x")
 """
     )
 
