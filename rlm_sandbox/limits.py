@@ -46,7 +46,10 @@ class Limits:
     step_seconds: float = 60.0
     """Wall seconds of the worker's own time a step; waiting for host functions is not counted."""
     cpu_seconds: float = 60.0
-    """CPU seconds a step, over all threads. Waiting for host functions does not pause it."""
+    """CPU seconds a step, over all threads. Waiting for host functions does not pause it.
+
+    What it took to save the session after the step before is counted with them: milliseconds.
+    """
     session_seconds: float | None = None
     """Wall seconds from start to end of the session, waiting included. None: no limit."""
     memory: ByteSize = ByteSize("1GiB")

@@ -106,7 +106,9 @@ class Link:
         # CPU seconds of the process's life, by its rlimit. That of a fork is not known.
         self._cpu_allowed = rlimits.cpu(0.0, self._limits.cpu_seconds) if base is None else 0
         self._rest: Rest | None = None  # not None: it may be running still
-        self._charged: float | None = None  # CPU seconds until the last step's end, unless it rests
+        # CPU seconds that are not the next step's; None: all so far. What a checkpoint that was
+        # woken has used is; what a step left running, or was slow to be saved, uses is, too.
+        self._charged: float | None = 0.0 if base is not None else None
         self._expect(Ready, WAKE_SECONDS if steps or base else START_SECONDS)
         if base is None:
             base = MemoryBase(max(process.resident_bytes() - worker.held, 0), worker.held)
@@ -149,6 +151,7 @@ class Link:
         The session process stands still from then on.
         """
         self.settle()
+        self._charge_on()
         self._torn = True
         self._saving = self.worker.permit(self.process, replaces=self._saved)
         self._go_on()
@@ -185,9 +188,20 @@ class Link:
 
     def rest(self) -> None:
         """Have the session process stand still until it is asked for something."""
-        self._charged = None if self.guard is None else self.guard.cpu_after
+        self._charge_on()
         self._rest = Rest(self.process)
         WATCH.add(self._rest)
+
+    def _charge_on(self) -> None:
+        """What the process uses from the last step's end on is the next one's."""
+        if self._charged is None and self.guard is not None:
+            self._charged = self.guard.cpu_after
+
+    def _used(self) -> float:
+        try:
+            return self.process.cpu_seconds()
+        except OSError:  # it has ended
+            return 0.0
 
     def _go_on(self) -> None:
         """Have the session process run."""
@@ -364,12 +378,14 @@ class Link:
     def _asked(self) -> Generator[None]:
         """The session process goes on for the time of a question."""
         self.settle()
+        before = self._used()
         self._go_on()
         try:
             yield
         finally:
             self.rest()
-            self._charged = None  # what a question takes is no step's
+            if self._charged is not None:  # what a question takes is no step's
+                self._charged += max(self._used() - before, 0.0)
 
     @staticmethod
     def _check(reply: Ready | Attend | Answer | Refusal) -> bytes:

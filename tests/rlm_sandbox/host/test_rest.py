@@ -102,3 +102,47 @@ def test_a_fork_and_a_restored_session_stand_still_as_well(box: Sandbox) -> None
         at_rest(session_of(twin))
         box.restore(saved)
         at_rest(session_of(box))
+
+
+SLOW_TO_BE_SAVED = """
+import time
+from rlm_sandbox.worker import checkpoint
+honest = checkpoint.save
+def save(socket):
+    until = time.process_time() + 0.6
+    while time.process_time() < until: pass
+    return honest(socket)
+checkpoint.save = save
+"""
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_a_session_uses_before_it_is_saved_is_charged_to_the_next_step(*, asked: bool) -> None:
+    limits = Limits(cpu_seconds=0.5, step_seconds=PATIENCE)
+    with Sandbox(imports="all", limits=limits) as box:
+        if "gate" not in box.layers:
+            pytest.skip("there are no checkpoints")
+        assert box.exec(SLOW_TO_BE_SAVED).outcome is Outcome.OK
+        if asked:
+            box.set("x", 1)
+        result = box.exec("import time\nwhile True: time.sleep(0.01)")
+        assert result.outcome is Outcome.CPU
+        assert result.cpu_seconds >= 0.5
+
+
+def test_what_a_question_takes_is_charged_to_no_step() -> None:
+    takes = (
+        "import time\n"
+        "class Slow:\n"
+        "    def __summary__(self):\n"
+        "        until = time.process_time() + 0.6\n"
+        "        while time.process_time() < until: pass\n"
+        "        return 'slow'\n"
+        "slow = Slow()"
+    )
+    with Sandbox(imports="all", limits=Limits(cpu_seconds=0.5)) as box:
+        box.exec(takes)
+        assert box.describe()["slow"] == "slow"
+        result = box.exec("1")
+        assert result.outcome is Outcome.OK
+        assert result.cpu_seconds < 0.5
