@@ -65,6 +65,8 @@ SAVE_SECONDS = 10.0
 """How long a session process may take, after a step, to read that it is to be saved."""
 ANSWER_SECONDS = 60.0
 """How long a Request may take: a value's own code may run in it."""
+LAST_SECONDS = 5.0
+"""How long it may take when the session's time is over: what it has left can be fetched yet."""
 
 Give = Callable[["Link"], None]
 """Gives a session process what the one before it was given."""
@@ -352,20 +354,22 @@ class Link:
                 self.worker.allow_memory(self.process, memory)
 
     def _hand_over(self, name: str, descriptor: int, size: int) -> None:
+        seconds = self._terms.within(ANSWER_SECONDS, LAST_SECONDS)
         number = self.session.begin_request()
-        self._tell(Load(number, name, size), ANSWER_SECONDS)
-        if isinstance(attend := self._expect(Attend, ANSWER_SECONDS), Refusal):
+        self._tell(Load(number, name, size), seconds)
+        if isinstance(attend := self._expect(Attend, seconds), Refusal):
             self._check(attend)
         try:
-            self._line.send_descriptor(descriptor, ANSWER_SECONDS)
+            self._line.send_descriptor(descriptor, seconds)
         except TimeoutError:
-            self._late(ANSWER_SECONDS)
-        self._check(self._expect(Answer, ANSWER_SECONDS))
+            self._late(seconds)
+        self._check(self._expect(Answer, seconds))
 
     def _ask(self, request: Request) -> bytes:
+        seconds = self._terms.within(ANSWER_SECONDS, LAST_SECONDS)
         with self._asked():
-            self._tell(request, ANSWER_SECONDS)
-            return self._check(self._expect(Answer, ANSWER_SECONDS))
+            self._tell(request, seconds)
+            return self._check(self._expect(Answer, seconds))
 
     def _tell(self, message: ForWorker, seconds: float) -> None:
         """Send what no guard watches over. A worker that does not read it is killed."""

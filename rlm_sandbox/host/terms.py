@@ -33,6 +33,12 @@ class Terms:
         seconds = limits.session_seconds
         return cls(limits, functions, None if seconds is None else time.monotonic() + seconds)
 
+    def within(self, seconds: float, least: float) -> float:
+        """So many seconds, or as many as the session has left, but `least` in any case."""
+        if self.deadline is None:
+            return seconds
+        return min(seconds, max(self.deadline - time.monotonic(), least))
+
     def offering(self, functions: Functions) -> Self:
         """The same with other host functions."""
         return replace(self, functions=functions)

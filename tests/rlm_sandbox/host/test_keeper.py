@@ -184,3 +184,32 @@ def test_a_session_that_reads_nothing_after_its_step_keeps_nobody_waiting(
             box.get("x")
         rescue.cancel()
         assert printed(box, "print('on')") == "on\n"
+
+
+DUMB = """
+import gc, time
+from rlm_sandbox import protocol
+from rlm_sandbox.worker import channel
+(own,) = [thing for thing in gc.get_objects() if type(thing) is channel.Channel]
+receive = own.receive
+def receive_and_be_silent():
+    message = receive()
+    if isinstance(message, protocol.Get): time.sleep(1000)
+    return message
+own.receive = receive_and_be_silent
+"""
+
+
+def test_an_answer_is_not_waited_for_when_the_session_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "ANSWER_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(link_module, "LAST_SECONDS", 0.5)
+    with Sandbox(imports="all", limits=Limits(session_seconds=1)) as box:
+        rescue = threading.Timer(PATIENCE, box.close)
+        rescue.start()
+        box.exec(DUMB)
+        with pytest.raises((AnswerLost, SessionLost)):
+            box.get("x")
+        assert not box.closed
+        rescue.cancel()

@@ -17,3 +17,11 @@ def test_the_deadline_is_so_many_seconds_from_now() -> None:
     deadline = Terms.from_now(Limits(session_seconds=50), {}).deadline
     assert deadline is not None
     assert before + 50 <= deadline <= time.monotonic() + 50
+
+
+def test_nothing_is_waited_for_much_longer_than_the_session_lasts() -> None:
+    now = time.monotonic()
+    assert Terms(Limits(), {}, None).within(60.0, 5.0) == 60.0
+    assert Terms(Limits(), {}, now + 1_000).within(60.0, 5.0) == 60.0
+    assert 0 < Terms(Limits(), {}, now + 30).within(60.0, 5.0) <= 30.0
+    assert Terms(Limits(), {}, now - 1).within(60.0, 5.0) == 5.0
