@@ -230,11 +230,16 @@ class _Init:
     def _end_strangers(self, known: set[int]) -> None:
         """Kill whatever is neither a session process nor a checkpoint: a fork that ran away.
 
-        There is one at most: only a session process may fork.
+        There is one at most: only a session process may fork. To look for it may take seconds;
+        if the controller hangs up meanwhile, everything is to end anyway.
         """
+        hung_up = select.poll()
+        hung_up.register(self._control, 0)
         numbered = range(2, PROCESS_IDS) if self._wall.has(Layer.PID) else ()
         for pid in numbered or _children(self._wall.proc):
             if pid not in known and libc.may_signal(pid) and _killed(pid):
+                return
+            if pid % 65_536 == 0 and hung_up.poll(0):
                 return
 
     def _report(self, news: News | None) -> None:
