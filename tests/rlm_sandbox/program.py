@@ -11,7 +11,8 @@ from pathlib import Path
 import rlm_sandbox
 
 PACKAGE_ROOT = Path(rlm_sandbox.__file__).parent.parent
-SECONDS = 60.0
+SECONDS = 300.0
+"""How long a program may take: an emulated processor takes ten times as long as a real one."""
 
 
 def environment(**extra: str) -> dict[str, str]:
