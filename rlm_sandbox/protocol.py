@@ -65,20 +65,14 @@ class Prepare(Struct, frozen=True, tag=True):
     """Its control group, below `Settings.groups`."""
 
 
-class Spawn(Struct, frozen=True, tag=True):
-    """Start a worker. Carries two descriptors: its init's control socket and its session socket."""
+class Start(Struct, frozen=True, tag=True):
+    """Start a worker in such a place. Carries its init's control socket and its session socket.
 
-    limits: WorkerLimits
-    functions: tuple[str, ...]
-    imports: tuple[str, ...] | None
-    """Modules that the code may import; None leaves it to the kernel."""
-    group: str | None = None
-    """Its control group, below `Settings.groups`."""
+    What worker it is to be, its init reads from the control socket (`Spawn`): what a zygote has
+    read, all workers to come could find in their memory.
+    """
 
-    @property
-    def place(self) -> Prepare:
-        """The cradle that it needs."""
-        return Prepare(self.limits.tmp_bytes, self.group)
+    place: Prepare
 
 
 class Hold(Struct, frozen=True, tag=True):
@@ -89,7 +83,7 @@ class Hold(Struct, frozen=True, tag=True):
     """In bytes."""
 
 
-ForZygote = Prepare | Spawn | Hold
+ForZygote = Prepare | Start | Hold
 
 
 class Settings(Struct, frozen=True):
@@ -221,7 +215,16 @@ class Drop(Struct, frozen=True, tag=True):
     checkpoint: int
 
 
-ForInit = AllowMemory | AllowCpu | Permit | Wake | Drop
+class Spawn(Struct, frozen=True, tag=True):
+    """Be the init of this worker: the first message of all."""
+
+    limits: WorkerLimits
+    functions: tuple[str, ...]
+    imports: tuple[str, ...] | None
+    """Modules that the code may import; None leaves it to the kernel."""
+
+
+ForInit = Spawn | AllowMemory | AllowCpu | Permit | Wake | Drop
 
 
 # --- controller -> worker ---------------------------------------------------------------------

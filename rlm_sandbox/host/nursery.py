@@ -16,7 +16,7 @@ from rlm_sandbox.errors import IsolationUnavailable, SandboxError
 from rlm_sandbox.host.packages import find
 from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.host.zygote import Cradle, LayerRefused, Zygote, settings_of
-from rlm_sandbox.protocol import Spawn, WorkerLimits
+from rlm_sandbox.protocol import Prepare, WorkerLimits
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class Nursery:
             return zygote.layers
 
     def spawn(
-        self, breed: Breed, spawn: Spawn, control: socket.socket, session: socket.socket
+        self, breed: Breed, place: Prepare, control: socket.socket, session: socket.socket
     ) -> None:
         with self._lock:
             zygote = self._zygotes.get(breed)
             if zygote is not None:
                 try:
-                    zygote.spawn(spawn, control, session)
+                    zygote.spawn(place, control, session)
                 except OSError:  # it was killed: its workers live on, new ones need a new zygote
                     zygote.close()
                 else:
                     self._renew_if_worn(breed, zygote)
                     return
-            self._raise(breed).spawn(spawn, control, session)
+            self._raise(breed).spawn(place, control, session)
 
     def _renew_if_worn(self, breed: Breed, zygote: Zygote) -> None:
         """Have a zygote that has forked its share of workers replaced, while it goes on."""

@@ -36,6 +36,7 @@ from rlm_sandbox.protocol import (
     ForInit,
     FromInit,
     Permit,
+    Prepare,
     Saved,
     Spawn,
     Wake,
@@ -83,8 +84,9 @@ class Worker:
         try:
             with control:
                 ours, theirs = _socket_pair(socket.SOCK_STREAM)
+                self._control.send(encode(spawn))
                 with theirs:
-                    NURSERY.spawn(breed, self._in_group(breed, spawn), control, theirs)
+                    NURSERY.spawn(breed, self._place(breed), control, theirs)
             self.first = self._await_birth(ours)
         except BaseException as error:
             if ours is not None:
@@ -94,13 +96,13 @@ class Worker:
                 raise StartFailed(f"the worker cannot be started: {_explained(error)}") from None
             raise
 
-    def _in_group(self, breed: Breed, spawn: Spawn) -> Spawn:
-        """The same with a control group of its own, where there are any."""
+    def _place(self, breed: Breed) -> Prepare:
+        """Where it is to be: with a control group of its own, where there are any."""
         if Layer.CGROUP not in NURSERY.layers(breed):
-            NURSERY.take_cradle(breed, spawn.limits)
-            return spawn
+            NURSERY.take_cradle(breed, self._limits)
+            return Prepare(self._limits.tmp_bytes)
         try:
-            cradle = NURSERY.take_cradle(breed, spawn.limits)
+            cradle = NURSERY.take_cradle(breed, self._limits)
             self._group = cradle.group if cradle is not None else None
             if self._group is None:
                 self._group = GROUPS.take(self._limits)
@@ -109,7 +111,7 @@ class Worker:
             self._oom_kills = self._group.oom_kills()
         except OSError as error:
             raise StartFailed(f"the worker's control group cannot be set up: {error}") from None
-        return msgspec.structs.replace(spawn, group=self._group.name)
+        return Prepare(self._limits.tmp_bytes, self._group.name)
 
     def _await_birth(self, ours: socket.socket) -> SessionProcess:
         self._control.settimeout(START_SECONDS)

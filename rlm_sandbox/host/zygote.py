@@ -29,7 +29,7 @@ from rlm_sandbox.protocol import (
     Prepare,
     Prepared,
     Settings,
-    Spawn,
+    Start,
     WorkerLimits,
     decode_from_zygote,
     encode,
@@ -138,10 +138,11 @@ class Zygote:
         assert isinstance(answer, Held)
         self.held += answer.bytes
 
-    def spawn(self, spawn: Spawn, control: socket.socket, session: socket.socket) -> None:
+    def spawn(self, place: Prepare, control: socket.socket, session: socket.socket) -> None:
         """Have a worker forked that holds these sockets. Raises OSError if the zygote is gone."""
         with self._sending:
-            socket.send_fds(self._socket, [encode(spawn)], [control.fileno(), session.fileno()])
+            sockets = [control.fileno(), session.fileno()]
+            socket.send_fds(self._socket, [encode(Start(place))], sockets)
             self.spawned += 1
 
     def take_cradle(self, limits: WorkerLimits) -> Cradle | None:

@@ -38,7 +38,6 @@ from rlm_sandbox.protocol import (
     Wake,
     Woken,
     decode_for_init,
-    decode_for_zygote,
     encode,
 )
 from rlm_sandbox.worker.gate import Asleep, Awake, Gate, Lost, News, Process
@@ -105,12 +104,12 @@ def _attend(
 def _order(orders: socket.socket) -> tuple[Spawn, socket.socket, socket.socket]:
     """The worker that this is to be. Ends the process if it is not needed."""
     with orders:
-        data, descriptors, _, _ = socket.recv_fds(orders, ORDER_BYTES, 2)
+        data, descriptors, _, _ = socket.recv_fds(orders, 16, 2)
     if not data:
         os._exit(0)
-    spawn = decode_for_zygote(data)
-    assert isinstance(spawn, Spawn)
     control, session = (socket.socket(fileno=number) for number in descriptors)
+    spawn = decode_for_init(control.recv(ORDER_BYTES))
+    assert isinstance(spawn, Spawn)
     return spawn, control, session
 
 

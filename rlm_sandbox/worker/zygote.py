@@ -30,6 +30,7 @@ from rlm_sandbox.protocol import (
     Prepared,
     Settings,
     Spawn,
+    Start,
     WorkerLimits,
     decode_for_zygote,
     decode_from_init,
@@ -70,10 +71,10 @@ class Cradle:
             elif libc.fork() == 0:
                 child()
 
-    def begin(self, spawn: bytes, descriptors: list[int]) -> None:
-        """Let it be the init of this worker, whose sockets these are. Raises OSError."""
+    def begin(self, descriptors: list[int]) -> None:
+        """Let it be the init of the worker whose sockets these are. Raises OSError."""
         with self._socket:
-            socket.send_fds(self._socket, [spawn], descriptors)
+            socket.send_fds(self._socket, [b"begin"], descriptors)
 
     def leave(self) -> None:
         """End it: nobody needs it."""
@@ -124,9 +125,9 @@ class Zygote:
             match decode_for_zygote(data):
                 case Prepare() as place:
                     self._prepare_cradle(place)
-                case Spawn(place=place) if len(descriptors) == 2:
-                    self._spawn(place, data, descriptors)
-                case Spawn():
+                case Start(place=place) if len(descriptors) == 2:
+                    self._spawn(place, descriptors)
+                case Start():
                     pass  # out of descriptors: the controller sees both hang up
                 case Hold() as hold:
                     self._requests.send(encode(_hold(hold, descriptors)))
@@ -163,9 +164,11 @@ class Zygote:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         session, workers = socket.socketpair()
         spawn = Spawn(WorkerLimits.of(Limits()), (), ())
+        control.send(encode(spawn))
         with control, session:
             with theirs, workers:
-                self._spawn(spawn.place, encode(spawn), [theirs.fileno(), workers.fileno()])
+                place = Prepare(spawn.limits.tmp_bytes)
+                self._spawn(place, [theirs.fileno(), workers.fileno()])
             while data := control.recv(REQUEST_BYTES):
                 message = decode_from_init(data)
                 if isinstance(message, Failed):
@@ -189,16 +192,16 @@ class Zygote:
         with contextlib.suppress(OSError):  # the worker for which it is wanted will say why
             self._cradle = Cradle(self._wall, place)
 
-    def _spawn(self, place: Prepare, spawn: bytes, descriptors: list[int]) -> None:
+    def _spawn(self, place: Prepare, descriptors: list[int]) -> None:
         assert self._wall is not None
         ready = self._cradle
         try:
             if ready is not None and ready.place == place:
                 self._cradle = None
                 with contextlib.suppress(OSError):  # it was killed
-                    ready.begin(spawn, descriptors)
+                    ready.begin(descriptors)
                     return
-            Cradle(self._wall, place).begin(spawn, descriptors)
+            Cradle(self._wall, place).begin(descriptors)
         except OSError as error:
             with socket.socket(fileno=os.dup(descriptors[0])) as control:
                 control.send(encode(Failed(f"fork: {error}")))

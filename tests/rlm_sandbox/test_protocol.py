@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_sandbox import protocol
+from rlm_sandbox import Limits, protocol
 from rlm_sandbox.protocol import (
     AllowCpu,
     Allowed,
@@ -39,8 +39,10 @@ from rlm_sandbox.protocol import (
     Save,
     Saved,
     Set,
+    Spawn,
     Wake,
     Woken,
+    WorkerLimits,
 )
 from tests.rlm_sandbox.program import PACKAGE_ROOT
 
@@ -85,8 +87,11 @@ def test_a_message_from_init_comes_back_as_itself(message: protocol.FromInit) ->
     assert protocol.decode_from_init(protocol.encode(message)) == message
 
 
+SPAWN = Spawn(WorkerLimits.of(Limits()), ("f",), ("math",))
+
+
 @pytest.mark.parametrize(
-    "message", [AllowMemory(0, 1), AllowCpu(0, 1), Permit(0, 1, None), Wake(1, 2), Drop(1)]
+    "message", [SPAWN, AllowMemory(0, 1), AllowCpu(0, 1), Permit(0, 1, None), Wake(1, 2), Drop(1)]
 )
 def test_a_message_for_init_comes_back_as_itself(message: protocol.ForInit) -> None:
     assert protocol.decode_for_init(protocol.encode(message)) == message

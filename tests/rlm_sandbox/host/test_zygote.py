@@ -94,3 +94,28 @@ def test_a_text_that_cannot_be_held_is_an_error_and_leaves_no_zygote(
 
 def _longer_than_it_is(_text: str) -> tuple[int, int]:
     return os.memfd_create("rlm-text"), 1_000_000
+
+
+def test_a_zygote_never_reads_what_a_worker_is_given() -> None:
+    """Its forks would find it in their memory: names of functions and modules of somebody else."""
+    name = "named_by_" + "a_tenant_" * 3
+    with Sandbox(functions={name: print}, imports=[name + "module"]) as box:
+        assert name in str(box.exec(f"print({name})").stdout)
+        for pid in NURSERY.pids():
+            assert name.encode() not in memory_of(pid)
+
+
+def memory_of(pid: int) -> bytes:
+    """All that a process may write to. Skips where this user may not look."""
+    found = bytearray()
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                if " rw" not in line or "[vvar" in line:
+                    continue
+                start, end = (int(text, 16) for text in line.split()[0].split("-"))
+                memory.seek(start)
+                found += memory.read(end - start) or b""
+    except PermissionError:
+        pytest.skip("only root may look into a zygote's memory")
+    return bytes(found)
