@@ -142,11 +142,10 @@ def enclose_init(wall: Wall, tmp_bytes: int, group: str | None = None) -> None:
 
 def _leave_root(wall: Wall, tmp_bytes: int, surroundings: int) -> None:
     """These namespaces belong to the host's root, which the worker is not from here on."""
-    uid = wall.uids[wall.workers % len(wall.uids)]
     namespaces.enter(surroundings)
     if wall.has(Layer.MOUNT):
-        mounts.mount_scratch(tmp_bytes, uid, wall.kept)
-    privileges.become(uid)
+        mounts.mount_scratch(tmp_bytes, wall.uid, wall.kept)
+    privileges.become(wall.uid)
     privileges.dumpable()
     if wall.has(Layer.USER):
         namespaces.enter_user(0, wall.proc)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import errno
+import os
+from dataclasses import dataclass, field
 
 from rlm_sandbox.confine.layers import Layer
 
@@ -24,8 +26,35 @@ class Wall:
     """User ids for the workers, one each; empty: they run as this process does."""
     groups: tuple[int, ...] = ()
     """Descriptors of the folders of control groups below which workers have theirs."""
-    workers: int = 0
-    """How many have been started."""
+    uid: int = -1
+    """Of `uids`, that of the worker that was started last."""
+    holders: dict[int, int] = field(default_factory=dict)
+    """By user id, the process id of the init that was given it last."""
 
     def has(self, layer: Layer) -> bool:
         return layer in self.layers
+
+    def choose_uid(self) -> None:
+        """For the next worker: one that no worker has who lives. Raises OSError if there is none.
+
+        It is used again as late as can be.
+        """
+        for step in range(1, len(self.uids) + 1):
+            uid = self.uids[(self.uid - self.uids.start + step) % len(self.uids)]
+            if not _is_there(self.holders.get(uid)):
+                self.uid = uid
+                return
+        if self.uids:
+            raise OSError(errno.EAGAIN, f"all {len(self.uids)} user ids for workers are in use")
+
+
+def _is_there(process: int | None) -> bool:
+    if process is None:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -63,13 +63,14 @@ class Cradle:
         """Fork it. Raises OSError."""
         self.place = place
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        wall.workers += 1
         child = partial(_be_init, wall, place, theirs)
         with theirs:
+            wall.choose_uid()
             if wall.has(Layer.PID):
-                namespaces.fork_init(child)
-            elif libc.fork() == 0:
+                pid = namespaces.fork_init(child)
+            elif (pid := libc.fork()) == 0:
                 child()
+        wall.holders[wall.uid] = pid
 
     def begin(self, descriptors: list[int]) -> None:
         """Let it be the init of the worker whose sockets these are. Raises OSError."""
