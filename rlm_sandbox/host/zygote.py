@@ -39,6 +39,8 @@ START_SECONDS = 120.0
 """How long a zygote may take to say that it is ready; 0.1 s is usual, packages add their own."""
 
 DYING_SECONDS = 0.5
+ENDING_SECONDS = 0.2
+"""How long to wait for a zygote that has no workers; one that has some takes as long as they do."""
 
 SCRIPT = Path(__file__).parent.parent / "worker" / "boot.py"
 
@@ -98,6 +100,7 @@ class Zygote:
             self.prepared = self._await_prepared()
             self.layers = frozenset(map(Layer, self.prepared.layers))
         except BaseException:
+            self._process.kill()  # it may be waiting for whatever a package does
             self.close()
             raise
 
@@ -183,15 +186,18 @@ class Zygote:
             self._process.wait(DYING_SECONDS)
 
     def close(self) -> None:
-        """End the zygote; workers that it has forked live on until they are closed."""
+        """End the zygote, when its last worker was closed: they live on until then."""
         self._socket.close()
         if self._process.stderr is not None:
             self._process.stderr.close()
         try:
-            self._process.wait(1.0)
+            self._process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            waiting = threading.Thread(
+                target=self._process.wait, name="rlm-zygote-end", daemon=True
+            )
+            with contextlib.suppress(RuntimeError):  # this program is ending, and so do the workers
+                waiting.start()
         _give_back(self._cradle)
         self._cradle = None
 

@@ -122,7 +122,7 @@ class Zygote:
                 continue
             data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 2)
             if not data:
-                os._exit(0)
+                self._end()
             match decode_for_zygote(data):
                 case Prepare() as place:
                     self._prepare_cradle(place)
@@ -135,6 +135,16 @@ class Zygote:
                     continue
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _end(self) -> NoReturn:
+        """Leave after the last worker: there may be nobody else who sees an orphan's end."""
+        if self._cradle is not None:
+            self._cradle.leave()
+        with contextlib.suppress(ChildProcessError):  # there are no more
+            while True:
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+                _reap(signal.SIGCHLD, None)
+        os._exit(0)
 
     def _prepare(self) -> None:
         settings = self._settings

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from rlm_sandbox import IsolationUnavailable, Limits, Sandbox, recycle_zygotes
 from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.sandbox import Order
+from tests.processes import children
 from tests.rlm_sandbox import program
+from tests.waiting import until
 
 
 def test_sandboxes_of_one_kind_share_a_zygote() -> None:
@@ -56,6 +59,14 @@ def test_a_zygote_is_replaced_after_its_share_of_workers_and_these_live_on() -> 
         assert box.exec("x + 1").stdout == "42\n"
         with Sandbox() as other:
             assert other.exec("6 * 7").stdout == "42\n"
+        assert init_of(box) in children(first), "nobody else might see its end"
+    until(lambda: not any(map(psutil.pid_exists, first - set(NURSERY.pids()))))
+
+
+def init_of(box: Sandbox) -> int:
+    link = box._keeper._link
+    assert link is not None
+    return psutil.Process(link.process.pid).ppid()
 
 
 @pytest.mark.usefixtures("recycled_after_two")
