@@ -109,9 +109,17 @@ def candidates(version: str) -> list[str]:
     return [
         sys.executable,
         f"python{version}",
-        *map(str, sorted(pyenv.glob(f"{version}.*/bin/python{version}"), reverse=True)),
-        *map(str, sorted(uv.glob(f"cpython-{version}.*/bin/python{version}"), reverse=True)),
+        *found_below(pyenv, f"{version}.*/bin/python{version}"),
+        *found_below(uv, f"cpython-{version}.*/bin/python{version}"),
     ]
+
+
+def found_below(folder: Path, pattern: str) -> list[str]:
+    """What is there, the newest first; nothing in a folder that this user may not read."""
+    try:
+        return [str(path) for path in sorted(folder.glob(pattern), reverse=True)]
+    except PermissionError:
+        return []
 
 
 def probed(name: str, version: str) -> str | None:

@@ -59,6 +59,16 @@ def test_the_versions_that_pyenv_holds_are_looked_at(
     assert str(hidden) in suite.candidates(OWN_VERSION)
 
 
+def test_a_folder_of_pythons_that_may_not_be_read_holds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path, _pattern: str) -> list[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    assert suite.found_below(tmp_path, "*") == []
+
+
 def test_the_quick_suite_runs_on_every_python() -> None:
     jobs = suite.plan({"3.11": "/a", "3.13": "/b"}, ["tests/e2e", "-x"])
     assert [job.environment for job in jobs] == ["py311", "py313"]
