@@ -12,7 +12,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rlm_sandbox import Sandbox
+from rlm_sandbox import Sandbox, recycle_zygotes
 from rlm_sandbox.host.nursery import NURSERY
 from tests.census import GRACE_SECONDS, Census, settle
 from tests.processes import outliving
@@ -51,8 +51,10 @@ def _own_temporary_directory() -> Iterator[None]:
 def _zygote(_own_temporary_directory: None) -> Iterator[None]:
     """The zygote lives as long as this process: it is there before anything is counted.
 
-    When it is told to go, everything that came from it goes as well.
+    When it is told to go, everything that came from it goes as well. It is not replaced in the
+    midst of a test that counts processes.
     """
+    recycle_zygotes(after=None)
     Sandbox().close()
     yield
     below = psutil.Process().children(recursive=True)

@@ -107,7 +107,7 @@ def test_an_exception_keeps_what_ran_before_it(box: Sandbox) -> None:
         ("raise KeyError('k')", "KeyError: 'k' (line 1)"),
         ("class Mine(Exception): pass\nraise Mine('x')", "Mine: x (line 2)"),
         ("raise ValueError('\\ud800')", "ValueError: \\ud800 (line 1)"),
-        ("x = '\0'", "SyntaxError"),
+        ("x = '\0'", "cannot contain null bytes"),  # a ValueError until 3.11.3
         ("-" * 100_000 + "1", "RecursionError: the code is nested too deeply to be compiled"),
         ("x = [\n" + "-" * 100_000 + "1]", "RecursionError: the code is nested too deeply"),
         ("(" * 1000, "SyntaxError: too many nested parentheses (line 1)"),
