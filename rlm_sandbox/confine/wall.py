@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 from dataclasses import dataclass, field
 
+from rlm_sandbox.confine import libc
 from rlm_sandbox.confine.layers import Layer
 
 
@@ -41,20 +41,9 @@ class Wall:
         """
         for step in range(1, len(self.uids) + 1):
             uid = self.uids[(self.uid - self.uids.start + step) % len(self.uids)]
-            if not _is_there(self.holders.get(uid)):
+            holder = self.holders.get(uid)
+            if holder is None or not libc.may_signal(holder):
                 self.uid = uid
                 return
         if self.uids:
             raise OSError(errno.EAGAIN, f"all {len(self.uids)} user ids for workers are in use")
-
-
-def _is_there(process: int | None) -> bool:
-    if process is None:
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

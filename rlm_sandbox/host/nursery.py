@@ -116,8 +116,8 @@ class Nursery:
         """Have a cradle made ready for the next worker of this breed, meanwhile."""
         with self._lock:
             zygote = self._zygotes.get(breed)
-        if zygote is not None:
-            zygote.prepare(limits)
+            if zygote is not None:  # under the lock: one that is replaced has given its cradle back
+                zygote.prepare(limits)
 
     def await_loss(self, breed: Breed) -> None:
         """If its zygote was killed just now, have it be dead: the next spawn finds that out."""
