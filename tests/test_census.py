@@ -11,13 +11,20 @@ from pathlib import Path
 
 from rlm_sandbox import Sandbox
 from tests.census import Census
+from tests.waiting import until
 
 
 def test_a_process_is_noticed_until_it_is_waited_for() -> None:
     before = Census.take()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        found = Census.take().leaked_since(before)
-        assert any(str(child.pid) in leak and "input()" in leak for leak in found)
+        words = f"process {child.pid}: "
+        # A program that was only just begun has no command line yet, for a moment.
+        until(
+            lambda: any(
+                leak.startswith(words) and "input()" in leak
+                for leak in Census.take().leaked_since(before)
+            )
+        )
         assert child.stdin is not None
         child.stdin.write(b"\n")
     assert Census.take().leaked_since(before) == []
