@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from rlm_core.visible import visible
+
 if TYPE_CHECKING:
     from rlm_core.events import RLMEvent
     from rlm_core.trace import TraceStep
@@ -13,16 +15,17 @@ if TYPE_CHECKING:
 class Console(Protocol):
     """What `rich.console.Console` is, as far as it is needed here."""
 
-    def print(self, text: str, /) -> object:
-        """Show a text."""
+    def print(self, text: str, /, *, markup: bool, emoji: bool) -> object:
+        """Show a text; `markup` and `emoji` say whether "[red]" and ":smile:" in it are read."""
         ...
 
 
 class RichTraceListener:
     """Prints steps as they end: `RLM(event_listener=RichTraceListener())`.
 
-    `console` is a `rich` console or anything with `print`; None is standard error. Longer texts
-    than `max_output_length` characters are cut.
+    `console` is a `rich` console or anything that prints as it does; None is standard error. Longer
+    texts than `max_output_length` characters are cut. What a model or its code wrote is shown as it
+    is: neither control characters nor the markup of `rich` in it do anything.
     """
 
     def __init__(self, console: Console | None = None, max_output_length: int = 2000) -> None:
@@ -54,7 +57,8 @@ class RichTraceListener:
         return "\n".join(lines)
 
     def _print(self, text: str) -> None:
+        shown = visible(text)
         if self._console is None:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(shown + "\n")
         else:
-            self._console.print(text)
+            self._console.print(shown, markup=False, emoji=False)

@@ -1,4 +1,4 @@
-"""A trace as text for people: one line a step, and tables of results."""
+"""A trace as text for people: one line a step, and tables of results; fit for a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rlm_core.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +39,7 @@ class TraceFormatter:
         heading = [f"=== {title} ===", ""] if bool(title) else []
         in_order = sorted(trace.steps, key=_number)  # as they began, what they did below them
         steps = [self._step(step) for step in in_order]
-        return "\n".join([*heading, *steps, "", _summary(trace)])
+        return visible("\n".join([*heading, *steps, "", _summary(trace)]))
 
     def format_table(
         self, results: Sequence[RouterResult], headers: Sequence[str] | None = None
@@ -143,4 +145,4 @@ def _seconds(result: RouterResult) -> str:
 
 def _cut(text: str, limit: int) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= limit else line[:limit] + "..."
+    return visible(line if len(line) <= limit else line[:limit] + "...")

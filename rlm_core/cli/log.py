@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from rlm_core.cli.output import visible
+from rlm_core.visible import visible
 
 
 class SafeFormatter(logging.Formatter):

@@ -18,7 +18,9 @@ class Printing:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def print(self, text: str, /) -> None:
+    def print(self, text: str, /, *, markup: bool, emoji: bool) -> None:
+        assert not markup
+        assert not emoji
         self.lines.append(text)
 
 
@@ -44,3 +46,15 @@ def test_without_a_console_it_is_standard_error(
     model = Scripted("FINAL: done")
     RLM(model, cache_dir=tmp_path, event_listener=RichTraceListener()).run("Why?", TEXT)
     assert "run: Why?" in capsys.readouterr().err
+
+
+def test_what_a_model_says_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Scripted("print('\x1b]0;owned\x07[red]x')", "FINAL: [red]\x1b[2Jdone")
+    RLM(model, cache_dir=tmp_path, event_listener=RichTraceListener()).run("Why?", TEXT)
+    told = capsys.readouterr().err
+    assert "[red]x" in told
+    assert "[red]\u241b[2Jdone" in told
+    assert "\x1b" not in told
+    assert "\x07" not in told

@@ -67,3 +67,19 @@ def test_two_results_are_compared_by_what_they_cost() -> None:
     text = TraceFormatter().format_comparison(replace(RESULT, tokens_used=1_000), RESULT)
     assert "700 fewer tokens" in text
     assert "12,345 chars" in text
+
+
+def test_what_a_model_wrote_cannot_steer_the_terminal() -> None:
+    trace = Trace(
+        [
+            TraceStep(1, "repl_exec", 0, code="x\x1b[2J"),
+            TraceStep(2, "subcall", 1, prompt_summary="\x1bc"),
+        ]
+    )
+    result = replace(RESULT, output="\x1b]0;owned\x07")
+    shown = [
+        TraceFormatter(verbose=True).format(trace, title="\x1bc"),
+        TraceFormatter().format_table([result]),
+        TraceFormatter().format_comparison(result, result),
+    ]
+    assert not any(character in text for text in shown for character in "\x1b\x07")

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import unicodedata
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from rlm_core.cli.output import Output, visible, visible_line
+from rlm_core.cli.output import Output
 
 
 class Terminal(io.StringIO):
@@ -21,37 +16,6 @@ class Terminal(io.StringIO):
 def make(stderr: io.StringIO, **environment: str) -> tuple[Output, io.StringIO]:
     stdout = io.StringIO()
     return Output(stdout, stderr, environment, quiet=False), stdout
-
-
-@pytest.mark.parametrize(
-    ("raw", "shown"),
-    [
-        ("plain\ttext\n", "plain\ttext\n"),
-        ("\x1b[31mred\x1b[0m", "\u241b[31mred\u241b[0m"),
-        ("a\rb", "a\u240db"),
-        ("a\r\nb", "a\nb"),
-        ("\x07\x00\x7f", "\u2407\u2400\u2421"),
-        ("\x9b31m", "\\x9b31m"),
-        ("\u202egnp.exe", "\\u202egnp.exe"),
-        ("\u2028", "\\u2028"),
-        ("\ud800", "\\ud800"),
-        ("h\u00e9llo \u4f60\u597d \U0001f600", "h\u00e9llo \u4f60\u597d \U0001f600"),
-        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
-    ],
-)
-def test_control_characters_are_shown_and_text_is_left_alone(raw: str, shown: str) -> None:
-    assert visible(raw) == shown
-
-
-@given(st.text())
-def test_no_text_keeps_a_control_character(text: str) -> None:
-    for character in visible(text):
-        assert character in "\n\t\u200c\u200d\u00ad" or unicodedata.category(character) not in {
-            "Cc",
-            "Cf",
-            "Cs",
-        }
-    assert "\n" not in visible_line(text)
 
 
 def test_the_answer_alone_goes_to_standard_output() -> None:
