@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rlm_sandbox.confine import (
+    bpf,
     cgroups,
     landlock,
     mounts,
@@ -70,7 +71,17 @@ def prepare_zygote(
         wall.kept = mounts.kept_in_scratch(wall.readable)
     if wall.has(Layer.CAPABILITIES):
         privileges.bound_capabilities()  # here once: what is forked has inherited it
+    if wall.has(Layer.GATE):
+        wall.gate = bpf.pack(seccomp.gate(os.uname().machine))
+        wall.filter = _filter_of(wall)
     return wall
+
+
+def _filter_of(wall: Wall, pid: int = 0) -> bytes:
+    """The session's filter. Where there is no gate it names the session process."""
+    machine, gated = os.uname().machine, wall.has(Layer.GATE)
+    program = seccomp.wall(machine, gated=gated, private_root=wall.has(Layer.MOUNT), pid=pid)
+    return bpf.pack(program)
 
 
 def _be_ordinary(wall: Wall) -> None:
@@ -171,18 +182,10 @@ def lock_session(wall: Wall, limits: WorkerLimits, hand_over: Callable[[int], No
     if wall.has(Layer.RLIMITS):
         rlimits.apply(limits, own_user=bool(wall.uids) or wall.has(Layer.USER))
     selftest.examine_session(wall, limits)
-    machine = os.uname().machine
     if wall.has(Layer.GATE):
-        hand_over(seccomp.install_with_listener(seccomp.gate(machine)))
+        hand_over(seccomp.install_with_listener(wall.gate))
     if wall.has(Layer.SECCOMP):
-        seccomp.install(
-            seccomp.wall(
-                machine,
-                gated=wall.has(Layer.GATE),
-                private_root=wall.has(Layer.MOUNT),
-                pid=os.getpid(),
-            )
-        )
+        seccomp.install(wall.filter or _filter_of(wall, os.getpid()))
 
 
 def _close_files(wall: Wall) -> None:

@@ -12,7 +12,6 @@ import ctypes
 import errno
 import os
 import signal
-from collections.abc import Iterable
 from typing import NoReturn
 
 from rlm_sandbox.confine import bpf, libc, syscalls
@@ -274,16 +273,19 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def install(program: Iterable[Instruction]) -> None:
-    """Put this process, with all threads, under a filter. Needs no_new_privs. Raises OSError."""
-    result = _install(program, _FLAG_TSYNC)
+def install(packed: bytes) -> None:
+    """Put this process, with all threads, under a filter (`bpf.pack`).
+
+    Needs no_new_privs. Raises OSError.
+    """
+    result = _install(packed, _FLAG_TSYNC)
     if result:  # the id of a thread that has a filter of its own: nothing was installed
         raise OSError(errno.EBUSY, f"seccomp: thread {result} cannot be put under the filter")
 
 
-def install_with_listener(program: Iterable[Instruction]) -> int:
+def install_with_listener(packed: bytes) -> int:
     """As `install`, for the only thread; returns the descriptor that hears of USER_NOTIF."""
-    return _install(program, _FLAG_NEW_LISTENER)
+    return _install(packed, _FLAG_NEW_LISTENER)
 
 
 def offers_listener() -> bool:
@@ -306,15 +308,14 @@ def _try_a_listener() -> NoReturn:
     status = 1
     try:
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1)
-        install_with_listener(gate(os.uname().machine))
+        install_with_listener(bpf.pack(gate(os.uname().machine)))
         status = 0
     finally:
         os._exit(status)
 
 
-def _install(program: Iterable[Instruction], flags: int) -> int:
-    code = bpf.pack(program)
-    passed = _Program(len(code) // 8, code)
+def _install(packed: bytes, flags: int) -> int:
+    passed = _Program(len(packed) // 8, packed)
     address = ctypes.addressof(passed)
     number = _SECCOMP[os.uname().machine]
     return libc.syscall(number, _SET_MODE_FILTER, flags, address, name="seccomp")

@@ -26,6 +26,10 @@ class Wall:
     """User ids for the workers, one each; empty: they run as this process does."""
     groups: tuple[int, ...] = ()
     """Descriptors of the folders of control groups below which workers have theirs."""
+    gate: bytes = b""
+    """The filter whose listener an init holds, as the kernel takes it; empty: there is none."""
+    filter: bytes = b""
+    """The filter of a session, as the kernel takes it; empty: each has its own."""
     uid: int = -1
     """Of `uids`, that of the worker that was started last."""
     holders: dict[int, int] = field(default_factory=dict)

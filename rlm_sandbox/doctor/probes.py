@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rlm_sandbox.confine import (
+    bpf,
     cgroups,
     landlock,
     libc,
@@ -261,7 +262,7 @@ class Probes:
         machine = os.uname().machine
         privileges.no_new_privileges()
         program = seccomp.wall(machine, gated=False, private_root=False, pid=os.getpid())
-        seccomp.install(program)
+        seccomp.install(bpf.pack(program))
         fails("opening a socket", lambda: self._connect(AFTER), errno.EAFNOSUPPORT)
         fails("starting a program", _start_a_program, errno.EPERM)
         fails("forking", _fork, errno.EPERM)
@@ -354,7 +355,7 @@ def _fork_behind_the_gate(parent: socket.socket) -> NoReturn:
     status = 1
     try:
         privileges.no_new_privileges()
-        listener = seccomp.install_with_listener(seccomp.gate(os.uname().machine))
+        listener = seccomp.install_with_listener(bpf.pack(seccomp.gate(os.uname().machine)))
         socket.send_fds(parent, [b"."], [listener])
         os.close(listener)
         fails("forking", _fork, errno.EPERM)

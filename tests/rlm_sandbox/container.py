@@ -56,7 +56,7 @@ if os.geteuid() == 0 and place["uid"] != 0:
 if not privileges.holds(privileges.CAP_SYS_ADMIN):
     privileges.no_new_privileges()
 arch = syscalls.ARCHITECTURES[os.uname().machine]
-seccomp.install(bpf.assemble(arch, rules, default=ALLOW, foreign=bpf.KILL_PROCESS))
+seccomp.install(bpf.pack(bpf.assemble(arch, rules, default=ALLOW, foreign=bpf.KILL_PROCESS)))
 if os.geteuid() == 0:
     for number in range(41):
         if number not in place["capabilities"]:

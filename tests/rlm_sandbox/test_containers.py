@@ -132,7 +132,9 @@ with Sandbox() as box:
     os.kill(*NURSERY.pids(), signal.SIGKILL)
     # from here on the host is a container, which would give `standard`
     confined = [Rule(number, EPERM) for number in NAMESPACES]
-    seccomp.install(bpf.assemble(arch, confined, default=ALLOW, foreign=bpf.KILL_PROCESS))
+    seccomp.install(
+        bpf.pack(bpf.assemble(arch, confined, default=ALLOW, foreign=bpf.KILL_PROCESS))
+    )
 try:
     print(Sandbox().isolation)
 except IsolationUnavailable as error:

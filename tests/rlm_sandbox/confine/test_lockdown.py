@@ -65,6 +65,33 @@ def test_a_wall_has_the_layers_that_it_was_given() -> None:
     assert not wall.has(Layer.PID)
 
 
+def test_the_filters_are_computed_once_in_the_zygote_and_not_by_each_worker(tmp_path: Path) -> None:
+    needs(Layer.GATE)
+    out = program.run(
+        """
+import os
+from rlm_sandbox.confine import lockdown, seccomp
+from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.limits import Limits
+from rlm_sandbox.protocol import WorkerLimits
+wall = lockdown.prepare_zygote(frozenset({Layer.GATE, Layer.SECCOMP, Layer.NO_NEW_PRIVS}))
+del seccomp.gate, seccomp.wall
+child = os.fork()
+if child == 0:
+    lockdown.enclose_init(wall, 4096)
+    lockdown.lock_session(wall, WorkerLimits.of(Limits()), lambda listener: None)
+    try:
+        os.open(os.environ["FILE"], os.O_WRONLY | os.O_CREAT)
+    except PermissionError:
+        os._exit(0)
+    os._exit(1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+""",
+        FILE=str(tmp_path / "new"),
+    )
+    assert out == "0\n"
+
+
 WITHOUT = """
 import json
 from rlm_sandbox import IsolationUnavailable

@@ -8,13 +8,13 @@ from tests.rlm_sandbox.confine.hosts import needs
 
 PRELUDE = """
 import errno, os, signal, socket
-from rlm_sandbox.confine import notify, privileges, seccomp, syscalls
+from rlm_sandbox.confine import bpf, notify, privileges, seccomp, syscalls
 def behind_the_gate(act):
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
         privileges.no_new_privileges()
-        listener = seccomp.install_with_listener(seccomp.gate(os.uname().machine))
+        listener = seccomp.install_with_listener(bpf.pack(seccomp.gate(os.uname().machine)))
         socket.send_fds(theirs, [b"."], [listener])
         os.close(listener)
         os._exit(act())

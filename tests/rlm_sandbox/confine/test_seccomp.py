@@ -301,13 +301,15 @@ def test_where_the_file_system_is_the_hosts_nothing_in_it_can_be_changed(
 
 UNDER_THE_WALL = """
 import ctypes, errno, os, socket, sys, threading
-from rlm_sandbox.confine import libc, privileges, seccomp
+from rlm_sandbox.confine import bpf, libc, privileges, seccomp
 privileges.no_new_privileges()
 libc_ = ctypes.CDLL(None, use_errno=True)
 def lock(private_root=False):
     machine = os.uname().machine
     pid = os.getpid()
-    seccomp.install(seccomp.wall(machine, gated=False, private_root=private_root, pid=pid))
+    seccomp.install(
+        bpf.pack(seccomp.wall(machine, gated=False, private_root=private_root, pid=pid))
+    )
 def refused(attempt, *expected):
     try:
         attempt()
