@@ -40,6 +40,23 @@ def fork() -> int:
     return _checked(_holding_the_interpreter.fork(), "fork")
 
 
+def fork_unrepaired() -> int:
+    """As os.fork, but for what it does in the child: that is left to `repair_after_fork`.
+
+    Only where no other thread is in the interpreter. Raises OSError.
+    """
+    ctypes.pythonapi.PyOS_BeforeFork()
+    child = _holding_the_interpreter.fork()
+    if child != 0:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    return _checked(child, "fork")
+
+
+def repair_after_fork() -> None:
+    """What os.fork does in the child: makes locks anew, calls what is registered for it."""
+    ctypes.pythonapi.PyOS_AfterFork_Child()
+
+
 def fork_into(flags: int) -> int:
     """`fork` into new namespaces of these kinds: clone(2). Raises OSError.
 

@@ -84,3 +84,32 @@ def test_a_full_table_of_descriptors_is_no_obstacle(free_box: Sandbox) -> None:
     )
     restored(free_box)
     assert printed(free_box, "print(len(files) > 10)") == "True\n"
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_what_is_registered_for_forks_is_called_once_a_checkpoint_goes_on(
+    free_box: Sandbox, threads: int
+) -> None:
+    free_box.exec(
+        "import os, threading, time\nheard = []\n"
+        "os.register_at_fork(before=lambda: heard.append('before'),\n"
+        "    after_in_child=lambda: heard.append('child'),\n"
+        "    after_in_parent=lambda: heard.append('parent'))\n"
+        f"for _ in range({threads}):\n"
+        "    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()"
+    )
+    restored(free_box)
+    # the fork that goes on, and the one that was made of it
+    assert printed(free_box, "heard") == "['before', 'child', 'before', 'parent']\n"
+
+
+def test_a_checkpoint_that_was_forked_alone_can_have_threads(free_box: Sandbox) -> None:
+    free_box.exec("import threading\nlock, made = threading.Lock(), []")
+    restored(free_box)
+    code = (
+        "threads = [threading.Thread(target=made.append, args=(n,)) for n in range(8)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "with lock: print(sorted(made), threading.main_thread() is threading.current_thread())"
+    )
+    assert printed(free_box, code) == "[0, 1, 2, 3, 4, 5, 6, 7] True\n"
