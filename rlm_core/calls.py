@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from rlm_core.call_threads import THREADS
 from rlm_core.errors import RunCancelled
 
 if TYPE_CHECKING:
@@ -142,55 +142,11 @@ class Stopping(Generic[T]):
         self._scope.leave(self._stop)
 
 
-class CallThreads:
-    """Threads for work that may have to be left to itself; they are used again while idle.
-
-    No pool of the standard library will do: it waits for its threads when the program ends.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads: set[threading.Thread] = set()
-        self._busy: set[threading.Thread] = set()
-        self._promised = 0  # work that was given out and not begun
-
-    def start(self, work: Callable[[], None]) -> None:
-        """Do this in a thread, at once. It must not raise."""
-        with self._lock:
-            self._promised += 1
-            if self._promised > len(self._threads) - len(self._busy):
-                thread = threading.Thread(target=self._serve, name="rlm-call", daemon=True)
-                self._threads.add(thread)
-                thread.start()
-        self._work.put(work)
-
-    def close(self) -> None:
-        """End the idle threads; one that is still at work ends when its work does."""
-        with self._lock:
-            idle = self._threads - self._busy if not self._promised else set()
-            for _ in self._threads:
-                self._work.put(None)
-        for thread in idle:
-            thread.join()
-
-    def _serve(self) -> None:
-        me = threading.current_thread()
-        while (work := self._work.get()) is not None:
-            with self._lock:
-                self._promised -= 1
-                self._busy.add(me)
-            work()
-            with self._lock:
-                self._busy.discard(me)
-
-
 def call_model(
     adapter: ModelAdapter,
     messages: list[dict[str, str]],
     max_tokens: int,
     scope: CancelScope,
-    threads: CallThreads,
     *,
     here: bool = False,
 ) -> ModelResponse:
@@ -211,7 +167,7 @@ def call_model(
         return reply
     if future is None:
         call = _Call(adapter, messages, max_tokens)
-        threads.start(call)
+        THREADS.start(call)
         future = call.future
     try:
         with scope.stopping(future.cancel):

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import ModelResponse
+from rlm_core.call_threads import THREADS
 from rlm_core.errors import RunCancelled, StepCancelled
 from rlm_core.policy import MaxRecursionExceeded, PolicyError
 
@@ -96,7 +97,7 @@ class FanOut:
         each.begin()
         self._under_way[each.number] = each
         try:
-            self._answering.tree.threads.start(each)
+            THREADS.start(each)
         except BaseException as error:  # there are no threads left
             del self._under_way[each.number]
             each.failed(error)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rlm_core.calls import CallThreads, call_model
+from rlm_core.calls import call_model
 from rlm_core.conversation import tokens_in
 from rlm_core.driver import limit_of
 from rlm_core.errors import RunCancelled
@@ -108,14 +108,11 @@ def asked_once(
     name = model_name(adapter)
     ledger.step()
     held = ledger.hold_for_root(tokens_in(messages), max_tokens, name)
-    threads = CallThreads()
     try:
         with gate.passing(scope):
-            reply = call_model(adapter, messages, max_tokens, scope, threads)
+            reply = call_model(adapter, messages, max_tokens, scope)
     except BaseException:
         ledger.give_back(held)
         raise
-    finally:
-        threads.close()
     ledger.settle(held, reply.usage, reply.model_id or name)
     return reply

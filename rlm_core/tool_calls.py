@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rlm_core.call_threads import THREADS
 from rlm_core.digest import digest
 from rlm_core.errors import ToolLimit, ToolTimeout
 from rlm_core.recording import RecordedReply, failure
@@ -110,7 +111,7 @@ class ToolCalls:
     def _waited(self, tool: Tool, bound: inspect.BoundArguments, scope: CancelScope) -> object:
         """The result, in time. Raises ToolTimeout, RunCancelled, and what the function raises."""
         call = _Call(tool, bound)
-        self._tree.threads.start(call)
+        THREADS.start(call)
         try:
             with scope.stopping(call.stop):
                 return call.future.result(tool.limits.seconds)

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rlm_core.cache import is_failure
-from rlm_core.calls import CallThreads, CancelScope, call_model
+from rlm_core.calls import CancelScope, call_model
 from rlm_core.models import is_cacheable, model_name
 from rlm_core.playback import Playback, episode_key
 from rlm_core.recorder import Recorder
@@ -101,7 +101,6 @@ class RunTree:
         self.diagnostics = diagnostics
         self.playback = playback or Playback()
         self.seed = seed
-        self.threads = CallThreads()
         self.ledger = config.policy.open()
         self.deepest = config.subcalls.deepest(config.policy)
         self.slots = threading.BoundedSemaphore(config.subcalls.max_concurrent)
@@ -180,7 +179,7 @@ class RunTree:
         """
         try:
             with self._providers.gate(model_name(adapter)).passing(scope):
-                reply = call_model(adapter, messages, max_tokens, scope, self.threads, here=here)
+                reply = call_model(adapter, messages, max_tokens, scope, here=here)
         except Exception as error:
             if not scope.cancelled:
                 failed = RecordedReply(str(error), error=type(error).__name__, asked=asked)
@@ -215,9 +214,8 @@ class RunTree:
         self._of_cache(self._cache.flush)
 
     def close(self) -> None:
-        """Stop the clock, end idle threads and close the trace file."""
+        """Stop the clock and close the trace file."""
         self.scope.close()
-        self.threads.close()
         self.settle_cache()
         if self._file is not None:
             self._file.close()

@@ -277,8 +277,8 @@ class Link:
         self.guard = guard = Guard(
             self.process, step, self._limits, memory, self._terms.deadline, charged
         )
-        WATCH.add(guard)
         try:
+            WATCH.add(guard)
             self._allow_cpu(guard.cpu_before)
             self._go_on()
             self._line.send(Exec(step.number, code))

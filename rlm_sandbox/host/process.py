@@ -61,6 +61,11 @@ class SessionProcess:
             raise
         self._cpu_clock = (~self.pid << 3) | _PROCESS_CPU_CLOCK  # as clock_getcpuclockid(3) does
 
+    @property
+    def closed(self) -> bool:
+        """True once its descriptors were given back."""
+        return self._pidfd < 0
+
     def cpu_seconds(self) -> float:
         """CPU time of all threads so far. Raises OSError when the process is gone."""
         return time.clock_gettime(self._cpu_clock)
@@ -69,7 +74,7 @@ class SessionProcess:
         """Memory that it has in use now; 0 when it is gone."""
         try:
             fields = os.pread(self._statm, 128, 0).split()
-        except ProcessLookupError:
+        except OSError:
             return 0
         return int(fields[1]) * _PAGE if fields else 0
 

@@ -111,7 +111,7 @@ class Guard:
     def look(self, now: float) -> float | None:
         """Check the limits; returns when to look next, or None when the step is over."""
         with self._lock:
-            if self._over:
+            if self._over or self._process.closed:
                 return None
             if self._grace is not None:
                 left = self._grace.left(now, self._process.queued_seconds())
@@ -202,16 +202,20 @@ class Watch:
 
     def start(self) -> None:
         """Have the thread there before anything is added. Raises ControllerExhausted."""
-        if self._thread is not None:
+        if self._is_there():
             return
         with self._starting:
-            if self._thread is None:
+            if not self._is_there():
                 thread = threading.Thread(target=self._run, name="rlm-watch", daemon=True)
                 try:
                     thread.start()
                 except RuntimeError as error:
                     raise ControllerExhausted(f"no step can be watched: {error}") from None
                 self._thread = thread
+
+    def _is_there(self) -> bool:
+        """One that an error has ended must be replaced: without it no limit holds."""
+        return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         last_busy = time.monotonic()

@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rlm_core.adapters.base import ModelResponse, Usage
-from rlm_core.calls import CallThreads, CancelScope, call_model
+from rlm_core.calls import CancelScope, call_model
 from rlm_core.errors import RunCancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 REPLY = ModelResponse("hi", Usage(1, 1, 2))
 MESSAGES = [{"role": "user", "content": "hello"}]
-
-
-@pytest.fixture
-def threads() -> Iterator[CallThreads]:
-    threads = CallThreads()
-    yield threads
-    threads.close()
 
 
 class Plain:
@@ -53,17 +46,17 @@ class Submitting(Plain):
         return self.future
 
 
-def test_a_model_is_called_and_its_errors_are_raised(threads: CallThreads) -> None:
-    assert call_model(Plain(lambda: REPLY), MESSAGES, 5, CancelScope(), threads) is REPLY
+def test_a_model_is_called_and_its_errors_are_raised() -> None:
+    assert call_model(Plain(lambda: REPLY), MESSAGES, 5, CancelScope()) is REPLY
 
     def fail() -> ModelResponse:
         raise LookupError("no such model")
 
     with pytest.raises(LookupError, match="no such model"):
-        call_model(Plain(fail), MESSAGES, 5, CancelScope(), threads)
+        call_model(Plain(fail), MESSAGES, 5, CancelScope())
 
 
-def test_a_model_that_never_waits_is_called_where_it_is_asked(threads: CallThreads) -> None:
+def test_a_model_that_never_waits_is_called_where_it_is_asked() -> None:
     called_in: list[int] = []
 
     def act() -> ModelResponse:
@@ -71,26 +64,24 @@ def test_a_model_that_never_waits_is_called_where_it_is_asked(threads: CallThrea
         return REPLY
 
     model = Plain(act)
-    call_model(model, MESSAGES, 5, CancelScope(), threads)
+    call_model(model, MESSAGES, 5, CancelScope())
     model.instant = True
-    call_model(model, MESSAGES, 5, CancelScope(), threads)
+    call_model(model, MESSAGES, 5, CancelScope())
     aside, here = called_in
     assert (aside != threading.get_ident(), here) == (True, threading.get_ident())
 
 
-def test_cancelling_ends_a_call_in_flight_for_good(threads: CallThreads) -> None:
+def test_cancelling_ends_a_call_in_flight_for_good() -> None:
     scope, model = CancelScope(), Submitting()
     canceller = threading.Thread(target=lambda: model.started.wait(30) and scope.cancel())
     canceller.start()
     with pytest.raises(RunCancelled):
-        call_model(model, MESSAGES, 5, scope, threads)
+        call_model(model, MESSAGES, 5, scope)
     canceller.join()
     assert model.future.cancelled()
 
 
-def test_cancelling_does_not_wait_for_a_model_that_cannot_be_cancelled(
-    threads: CallThreads,
-) -> None:
+def test_cancelling_does_not_wait_for_a_model_that_cannot_be_cancelled() -> None:
     scope, started, finish = CancelScope(), threading.Event(), threading.Event()
 
     def slow() -> ModelResponse:
@@ -101,17 +92,17 @@ def test_cancelling_does_not_wait_for_a_model_that_cannot_be_cancelled(
     canceller = threading.Thread(target=lambda: started.wait(30) and scope.cancel())
     canceller.start()
     with pytest.raises(RunCancelled):
-        call_model(Plain(slow), MESSAGES, 5, scope, threads)
+        call_model(Plain(slow), MESSAGES, 5, scope)
     canceller.join()
     finish.set()
 
 
-def test_nothing_is_begun_in_a_cancelled_run(threads: CallThreads) -> None:
+def test_nothing_is_begun_in_a_cancelled_run() -> None:
     scope = CancelScope()
     scope.cancel()
     model = Submitting()
     with pytest.raises(RunCancelled, match="cancelled"):
-        call_model(model, MESSAGES, 5, scope, threads)
+        call_model(model, MESSAGES, 5, scope)
     assert not model.started.is_set()
     with pytest.raises(RunCancelled), scope.stopping(list):
         pytest.fail("a cancelled scope lets nobody in")
@@ -143,46 +134,6 @@ def test_a_closed_scope_has_no_clock_left() -> None:
     scope.expire_after(1_000)
     scope.close()
     assert not scope.cancelled
-
-
-def test_threads_are_used_again_while_idle() -> None:
-    threads, used = CallThreads(), set()
-    for _ in range(20):
-        done = threading.Event()
-
-        def work(done: threading.Event = done) -> None:
-            used.add(threading.get_ident())
-            done.set()
-
-        threads.start(work)
-        assert done.wait(30)
-    threads.close()
-    assert len(used) <= 2  # one may not be back when the next is asked for
-
-
-def test_work_never_waits_for_other_work() -> None:
-    threads, meeting = CallThreads(), threading.Barrier(6)
-
-    def meet() -> None:
-        meeting.wait(30)
-
-    for _ in range(5):
-        threads.start(meet)
-    meeting.wait(30)
-    threads.close()
-
-
-def test_closing_does_not_wait_for_a_thread_at_work() -> None:
-    threads, begun, finish = CallThreads(), threading.Event(), threading.Event()
-
-    def work() -> None:
-        begun.set()
-        finish.wait(30)
-
-    threads.start(work)
-    assert begun.wait(30)
-    threads.close()
-    finish.set()
 
 
 def test_a_part_is_stopped_alone_or_with_the_whole() -> None:

@@ -38,6 +38,7 @@ class FakeProcess(SessionProcess):
         self.spoken = False
         self.cpu = 0.0
         self.stands = False
+        self.given_back = False
 
     # --- the worker's part ---
 
@@ -65,6 +66,10 @@ class FakeProcess(SessionProcess):
         self.peer.shutdown(socket.SHUT_WR)
 
     # --- as the controller uses it ---
+
+    @property
+    def closed(self) -> bool:
+        return self.given_back
 
     def cpu_seconds(self) -> float:
         return self.cpu

@@ -120,3 +120,12 @@ def test_a_process_that_has_ended_before_it_was_looked_at_is_gone() -> None:
 )
 def test_a_status_says_how_it_died(status: int, death: Death) -> None:
     assert death_of(status, out_of_memory=False) == death
+
+
+def test_a_process_that_was_closed_says_so_and_nothing_else(held: SessionProcess) -> None:
+    assert not held.closed
+    held.close()
+    assert held.closed
+    assert (held.resident_bytes(), held.peak_bytes(), held.has_spoken()) == (0, 0, False)
+    held.interrupt()
+    held.kill()

@@ -20,6 +20,7 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.result import Outcome
 from rlm_sandbox.session import Clock, Step
 from tests.rlm_sandbox.host.fake_worker import PATIENCE, FakeProcess
+from tests.waiting import until
 
 LIMITS = Limits(step_seconds=10, cpu_seconds=5)
 MEMORY = 100
@@ -202,6 +203,32 @@ def test_a_step_that_is_removed_is_finished(process: FakeProcess) -> None:
     process.resident = 1_000
     guard.look(time.monotonic())
     assert process.killed == 0
+
+
+def test_a_process_that_was_closed_is_not_watched_any_more(process: FakeProcess) -> None:
+    guard, _ = guard_of(process)
+    process.given_back = True
+    assert guard.look(1_000.0) is None
+    assert (process.interrupted, process.killed) == (0, 0)
+
+
+class Ending(Seen):
+    """Ends the thread that looks at it, as an error would."""
+
+    def look(self, now: float) -> float | None:
+        raise SystemExit
+
+
+def test_a_thread_that_has_come_to_an_end_is_replaced(process: FakeProcess) -> None:
+    watch, before = Watch(), set(threading.enumerate())
+    ending = Ending(process)
+    watch.add(ending)
+    until(lambda: set(threading.enumerate()) <= before)
+    watch.remove(ending)
+    guard = Seen(process)
+    watch.add(guard)
+    assert guard.looked.wait(PATIENCE)
+    watch.remove(guard)
 
 
 def test_a_session_that_is_not_used_again_stands_still(process: FakeProcess) -> None:
