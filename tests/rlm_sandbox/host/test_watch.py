@@ -213,12 +213,13 @@ def test_a_process_that_was_closed_is_not_watched_any_more(process: FakeProcess)
 
 
 class Ending(Seen):
-    """Ends the thread that looks at it, as an error would."""
+    """Ends the thread that looks at it."""
 
     def look(self, now: float) -> float | None:
-        raise SystemExit
+        raise MemoryError
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_has_come_to_an_end_is_replaced(process: FakeProcess) -> None:
     watch, before = Watch(), set(threading.enumerate())
     ending = Ending(process)
