@@ -11,12 +11,17 @@ from scripts.benches.figures import OURS, Figure, Taken, Unit, bound, floor, pee
 
 SPAWN = "python -I -S -c pass"
 SPAWNED = "python -I -S a task"
+WALL = "2 forks, namespaces, filters: the wall alone"
 MILLISECOND = TASK.format(20_000)
 THREADS = 2
 
 
 def _fresh(arena: Arena) -> Taken:
-    sides = {OURS: arena.ours("fresh", count=3), SPAWN: arena.floor("spawn", count=3)}
+    sides = {
+        OURS: arena.ours("fresh", count=3),
+        SPAWN: arena.floor("spawn", count=3),
+        WALL: partial(arena.contender("wall").ask, "walled", count=3),
+    }
     return Taken(arena.take(sides | arena.of_peers("fresh", count=3), 30))
 
 
@@ -28,7 +33,11 @@ def _spare(arena: Arena) -> Taken:
 
 def _tasks(arena: Arena) -> Taken:
     work: dict[str, Any] = {"count": 5, "threads": THREADS, "work": MILLISECOND}
-    sides = {OURS: arena.ours("tasks", **work), SPAWNED: arena.floor("spawned_tasks", **work)}
+    sides = {
+        OURS: arena.ours("tasks", **work),
+        SPAWNED: arena.floor("spawned_tasks", **work),
+        WALL: partial(arena.contender("wall").ask, "walled_tasks", count=5, threads=THREADS),
+    }
     return Taken(arena.take(sides | arena.of_peers("tasks", **work), 20))
 
 
@@ -41,7 +50,7 @@ FIGURES = (
         "fresh",
         "fresh worker to first result, no pool",
         Unit.SECONDS,
-        (floor(SPAWN, 0.35), peer("monty", 1.0)),
+        (floor(SPAWN, 0.35), floor(WALL), peer("monty", 1.0)),
         _fresh,
     ),
     Figure(
@@ -55,7 +64,7 @@ FIGURES = (
         "tasks",
         "start, 1 ms of work, close, on two cores",
         Unit.RATE,
-        (floor(SPAWNED, at_least=3.5), peer("monty", at_least=1.0)),
+        (floor(SPAWNED, at_least=3.5), floor(WALL), peer("monty", at_least=1.0)),
         _tasks,
     ),
     Figure("zygote", "zygote start to ready", Unit.SECONDS, (bound("60 ms", 0.060),), _zygote),
