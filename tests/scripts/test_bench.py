@@ -17,6 +17,7 @@ import pytest
 
 import rlm_core
 from scripts.benches import command
+from scripts.benches.rows.starting import WALL
 from tests.scripts.test_suite import SCRIPTS
 
 PACKAGES = Path(rlm_core.__file__).parents[1]
@@ -86,7 +87,7 @@ def test_a_quick_run_measures_ours_and_the_floor_in_the_same_run(quick: Path) ->
         "fresh", "exec-one", "callbacks-one", "death-exit",
     ]  # fmt: skip
     assert all(row["failure"] is None for row in report["rows"])
-    assert sides(report)["fresh"] == {"ours", "python -I -S -c pass"}
+    assert sides(report)["fresh"] == {"ours", "python -I -S -c pass", WALL}
     for row in report["rows"]:
         assert row["sides"]["ours"]["median"] > 0
         assert row["sides"]["ours"]["count"] > 1
