@@ -27,20 +27,23 @@ class Running(Generic[R]):
 
     def __init__(self, work: Callable[[Running[R]], R]) -> None:
         self.scope = CancelScope()
-        self._work = work
+        self._work: Callable[[Running[R]], R] | None = work
         self._ended: Future[R] = Future()
         self.tree: RunTree | None = None
         """The parts of the run, once it has begun."""
-        self._thread = threading.Thread(target=self._serve, name="rlm-run", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
         """Do it in a thread of its own."""
+        self._thread = threading.Thread(target=self._serve, name="rlm-run", daemon=True)
         self._thread.start()
 
     def run_here(self) -> R:
-        """Do it in this thread. Raises what the run raises."""
+        """Do it in this thread, once. Raises what the run raises."""
+        work, self._work = self._work, None  # which holds the text: not for longer than the run
+        assert work is not None
         try:
-            result = self._work(self)
+            result = work(self)
         except BaseException as error:
             self._ended.set_exception(error)
             raise
@@ -60,7 +63,8 @@ class Running(Generic[R]):
         if step_id is None:
             self.scope.cancel()
             return not self.done
-        return self.tree is not None and self.tree.cancel_step(step_id)
+        tree = self.tree
+        return tree is not None and tree.cancel_step(step_id)
 
     @property
     def done(self) -> bool:
@@ -70,7 +74,7 @@ class Running(Generic[R]):
     def wait(self, timeout: float | None = None) -> None:
         """Return when it has ended. Raises TimeoutError after `timeout` seconds."""
         self._ended.exception(timeout)
-        if self._thread.ident is not None:  # else it ran in whoever's thread
+        if self._thread is not None:  # else it ran in whoever's thread
             self._thread.join()
 
     def when_done(self, tell: Callable[[], object]) -> None:

@@ -442,6 +442,9 @@ class Keeper:
         """Give the processes back, with every checkpoint."""
         with self._dropping:
             link, self._link = self._link, None
+        if self.closed:  # for good: what is loaded can be large, and this may be part of a cycle
+            self._setup.clear()
+            self._since.clear()
         checkpoints, self._checkpoints = self._checkpoints, {}
         if link is not None:
             try:

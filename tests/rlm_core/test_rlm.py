@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 import threading
 from dataclasses import FrozenInstanceError, asdict, replace
 from pathlib import Path
@@ -64,6 +66,22 @@ def test_a_result_says_how_the_run_ended(tmp_path: Path) -> None:
     assert replace(result, answer="other").status is RunStatus.ANSWERED
     with pytest.raises(FrozenInstanceError):
         result.answer = "x"  # ty: ignore[invalid-assignment]
+
+
+def test_a_run_that_has_ended_does_not_hold_the_text(tmp_path: Path) -> None:
+    text = "a" * 100_000
+    gc.collect()
+    gc.disable()  # what hangs together in a circle would be held until the next collection
+    try:
+        before = sys.getrefcount(text)
+        model = Scripted("x = llm_query('a')", "FINAL_VAR: x")
+        rlm = rlm_for(tmp_path, model, subcall_adapter=Answering(), recursive_subcalls=True)
+        rlm.run("Q?", Context.from_text(text))
+        running = rlm_for(tmp_path, Scripted("FINAL: x")).start("Q?", Context.from_text(text))
+        running.wait(60)
+        assert sys.getrefcount(text) == before
+    finally:
+        gc.enable()
 
 
 def test_documents_can_be_asked_about(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable
 
@@ -124,6 +125,17 @@ def test_the_default_is_sealed_and_no_isolation_is_given_only_when_asked_for_by_
     """)
         == "none\n"
     )
+
+
+def test_a_closed_sandbox_does_not_hold_what_it_was_given() -> None:
+    text = "a" * 100_000
+    before = sys.getrefcount(text)
+    box = Sandbox()
+    box.load("P", text)
+    box.exec("x = 1")
+    box.load("Q", text)
+    box.close()
+    assert sys.getrefcount(text) == before
 
 
 def test_a_sandbox_that_nobody_holds_any_more_is_closed() -> None:
