@@ -7,8 +7,8 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from rlm_core.call_threads import THREADS
 from rlm_core.errors import RunCancelled
+from rlm_sandbox.standby import standing_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+THREADS = standing_by("rlm-call")
+"""For calls of models and tools, and for episodes, of whichever run."""
 
 
 class CancelScope:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import ModelResponse
-from rlm_core.call_threads import THREADS
+from rlm_core.calls import THREADS
 from rlm_core.errors import RunCancelled, StepCancelled
 from rlm_core.policy import MaxRecursionExceeded, PolicyError
 

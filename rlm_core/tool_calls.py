@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rlm_core.call_threads import THREADS
+from rlm_core.calls import THREADS
 from rlm_core.digest import digest
 from rlm_core.errors import ToolLimit, ToolTimeout
 from rlm_core.recording import RecordedReply, failure

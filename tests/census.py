@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from rlm_core.call_threads import THREADS
+from rlm_core import calls
+from rlm_sandbox.host import host_calls
 from rlm_sandbox.host.nursery import NURSERY
 from tests.processes import below, born_between, children, everyone, newest, parent_of
 
@@ -72,7 +73,8 @@ def settle(before: Census) -> tuple[Census, list[str]]:
     now = Census.take(before)
     pause = 0.005
     while (leaked := now.leaked_since(before)) and time.monotonic() < deadline:
-        THREADS.end_idle()
+        calls.THREADS.end_idle()
+        host_calls.THREADS.end_idle()
         if pause > 0.1:  # it does not end by itself, as most does; a collection is dear
             gc.collect()
         time.sleep(pause)

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rlm_sandbox import values
 from rlm_sandbox.errors import ValueRefused
@@ -18,6 +19,10 @@ from rlm_sandbox.host.line import Line
 from rlm_sandbox.host.running import Running
 from rlm_sandbox.protocol import ERROR_CHARS, Call, Raise, Return, encode
 from rlm_sandbox.session import Session, Step, WorkerGone
+from rlm_sandbox.standby import standing_by
+
+THREADS = standing_by("rlm-host-call")
+"""For the host functions of all sandboxes."""
 
 _CROWDED = (
     "host functions that earlier steps have called are running still, as many as may at once "
@@ -56,11 +61,8 @@ class HostCalls:
             self._serve_in_a_thread(step, call)
 
     def _serve_in_a_thread(self, step: Step, call: Call) -> None:
-        aside = threading.Thread(
-            target=self._serve_aside, args=(step, call), name="rlm-host-call", daemon=True
-        )
         try:
-            aside.start()
+            THREADS.start(partial(self._serve_aside, step, call))
         except RuntimeError as error:  # this process may have no more threads
             self.running.end()
             self._reply(step, _raising(call, error))

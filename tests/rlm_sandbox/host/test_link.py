@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rlm_sandbox import values
 from rlm_sandbox.errors import SessionLost, ValueRefused
 from rlm_sandbox.framing import frame
+from rlm_sandbox.host.host_calls import THREADS
 from rlm_sandbox.host.link import Link
 from rlm_sandbox.host.terms import Terms
 from rlm_sandbox.limits import Limits
@@ -39,6 +40,7 @@ from rlm_sandbox.protocol import (
 from rlm_sandbox.result import Outcome
 from rlm_sandbox.session import ProtocolViolation, WorkerGone
 from tests.rlm_sandbox.host.fake_worker import PATIENCE, FakeProcess, FakeWorker
+from tests.waiting import until
 
 LIMITS = Limits(step_seconds=PATIENCE, value_bytes=100_000, host_calls=50, concurrent_calls=8)
 DONE = Done(1, "ok", None, "", truncated=False)
@@ -382,9 +384,11 @@ def test_a_reply_that_comes_after_its_step_is_never_sent() -> None:
 
 
 def join_host_calls() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "rlm-host-call":
-            thread.join(PATIENCE)
+    until(lambda: THREADS.end_idle() or "rlm-host-call" not in names_of_threads())
+
+
+def names_of_threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
 
 
 def test_calls_beyond_the_limit_get_an_error_and_the_step_goes_on() -> None:

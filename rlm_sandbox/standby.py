@@ -1,4 +1,4 @@
-"""Threads for work that may have to be left to itself: calls of models and tools, episodes."""
+"""Threads that stand by for work which may have to be left to itself."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["THREADS", "CallThreads"]
-
 IDLE_SECONDS = 10.0
 """So long a thread waits for further work before it ends."""
 
 
-class CallThreads:
-    """Threads that are used again while idle, by whichever run comes next.
+class StandbyThreads:
+    """As many as there is work at once; they are used again while idle, and end after a while.
 
-    A thread takes longer to start than to be given work: a hundred at once took longer than the
-    models that they then waited for. No pool of the standard library will do: it waits for its
-    threads when the program ends.
+    A thread takes longer to start than to be given work: a hundred at once take longer than a
+    model takes to answer. No pool of the standard library will do: it waits for its threads when
+    the program ends.
     """
 
-    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(self, name: str, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._name = name
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
         self._idle: dict[_Hand, None] = {}
         """The one that was at work last is the last, and the first to be used again."""
 
     def start(self, work: Callable[[], None]) -> None:
-        """Do this in a thread, at once. It must not raise."""
+        """Do this in a thread, at once. It must not raise. RuntimeError: there can be no more."""
         with self._lock:
             hand = self._idle.popitem()[0] if self._idle else None
         if hand is None:
             hand = _Hand()
             hand.thread = threading.Thread(
-                target=self._serve, args=(hand,), name="rlm-call", daemon=True
+                target=self._serve, args=(hand,), name=self._name, daemon=True
             )
             hand.thread.start()
         hand.give(work)
@@ -53,7 +52,7 @@ class CallThreads:
 
     def forget(self) -> None:
         """In a forked child of this process: its threads are the parent's."""
-        self.__init__(self._idle_seconds)
+        self.__init__(self._name, self._idle_seconds)
 
     def _serve(self, hand: _Hand) -> None:
         while self._awaited(hand):
@@ -91,5 +90,8 @@ class _Hand:
         self.bell.release()
 
 
-THREADS = CallThreads()
-os.register_at_fork(after_in_child=THREADS.forget)
+def standing_by(name: str) -> StandbyThreads:
+    """Threads of this name for as long as the program runs, and for each fork of it."""
+    threads = StandbyThreads(name)
+    os.register_at_fork(after_in_child=threads.forget)
+    return threads

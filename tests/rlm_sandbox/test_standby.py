@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rlm_core.call_threads import THREADS, CallThreads
+from rlm_sandbox.standby import StandbyThreads, standing_by
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NAME = "standing-by"
+
 
 @pytest.fixture
-def threads() -> Iterator[CallThreads]:
-    threads = CallThreads()
+def threads() -> Iterator[StandbyThreads]:
+    threads = StandbyThreads(NAME)
     yield threads
     threads.end_idle()
 
 
-def test_threads_are_used_again_while_idle(threads: CallThreads) -> None:
+def test_threads_are_used_again_while_idle(threads: StandbyThreads) -> None:
     used = set()
     for _ in range(20):
         done = threading.Event()
@@ -36,7 +38,7 @@ def test_threads_are_used_again_while_idle(threads: CallThreads) -> None:
     assert len(used) <= 2  # one may not be back when the next is asked for
 
 
-def test_work_never_waits_for_other_work(threads: CallThreads) -> None:
+def test_work_never_waits_for_other_work(threads: StandbyThreads) -> None:
     for _ in range(20):
         meeting = threading.Barrier(6)
 
@@ -48,7 +50,7 @@ def test_work_never_waits_for_other_work(threads: CallThreads) -> None:
         meeting.wait(30)
 
 
-def test_idle_threads_end_when_told_and_those_at_work_go_on(threads: CallThreads) -> None:
+def test_idle_threads_end_when_told_and_those_at_work_go_on(threads: StandbyThreads) -> None:
     begun, finish = threading.Barrier(4), threading.Event()
 
     def work() -> None:
@@ -68,7 +70,7 @@ def test_idle_threads_end_when_told_and_those_at_work_go_on(threads: CallThreads
 
 
 def test_an_idle_thread_ends_by_itself_after_a_while() -> None:
-    threads = CallThreads(idle_seconds=0.02)
+    threads = StandbyThreads(NAME, idle_seconds=0.02)
     done = threading.Event()
     threads.start(done.set)
     assert done.wait(30)
@@ -80,7 +82,7 @@ def test_an_idle_thread_ends_by_itself_after_a_while() -> None:
 
 
 def test_nothing_that_was_begun_is_forgotten_while_threads_come_and_go() -> None:
-    threads = CallThreads(idle_seconds=0.0001)
+    threads = StandbyThreads(NAME, idle_seconds=0.0001)
     lock, done = threading.Lock(), []
 
     def work(number: int) -> None:
@@ -100,17 +102,19 @@ def test_nothing_that_was_begun_is_forgotten_while_threads_come_and_go() -> None
 
 def test_a_fork_of_the_process_has_threads_of_its_own() -> None:
     done = threading.Event()
-    THREADS.start(done.set)
+    threads = standing_by(NAME)
+    threads.start(done.set)
     assert done.wait(30)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is the point
         child = os.fork()
     if child == 0:
         here = threading.Event()
-        THREADS.start(here.set)
+        threads.start(here.set)
         os._exit(0 if here.wait(30) else 1)
     assert os.waitpid(child, 0)[1] == 0
+    until(lambda: threads.end_idle() or not calling())
 
 
 def calling() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "rlm-call"]
+    return [thread for thread in threading.enumerate() if thread.name == NAME]
