@@ -151,9 +151,12 @@ class _Intermixed(argparse.ArgumentParser):
             return super().parse_known_args(args, into)
         self._mixing = True
         try:
-            return self.parse_known_intermixed_args(args, into)
+            known, rest = self.parse_known_intermixed_args(args, into)
         finally:
             self._mixing = False
+        if rest:  # said here, with the usage of this command
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return known, rest
 
 
 class _Version(argparse.Action):

@@ -22,6 +22,7 @@ from rlm_core.cli.arguments import parse, version
         (["ask", "q", "--timeout", "inf"], "seconds above 0"),
         (["ask", "q", "--key", "k"], "unrecognized arguments"),
         (["ask", "q", "--max", "3"], "unrecognized arguments"),
+        (["ask", "q", "--key", "k"], "usage: rlm ask "),
         (["tell"], "invalid choice"),
         ([], "rlm ask"),
     ],
