@@ -19,10 +19,11 @@ from rlm_core.digest import digest
 from rlm_core.errors import RunCancelled, StepCancelled
 from rlm_core.models import model_name
 from rlm_core.playback import episode_key
-from rlm_core.policy import MaxRecursionExceeded, MaxStepsExceeded, estimate_tokens
+from rlm_core.policy import MaxRecursionExceeded, MaxStepsExceeded
 from rlm_core.recording import NO_USAGE, RecordedReply
 from rlm_core.requests import EpisodeRequest, Request
 from rlm_core.stimuli import RunStatus
+from rlm_core.tokens import estimate_tokens
 from rlm_core.trace import TraceStep, cut
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from rlm_core import compaction, prompts
-from rlm_core.policy import estimate_tokens
+from rlm_core.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

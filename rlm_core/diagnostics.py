@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rlm_core.adapters.base import identity_of
 from rlm_core.conversation import tokens_in
-from rlm_core.policy import estimate_tokens
 from rlm_core.reply import Neither, Why
+from rlm_core.tokens import estimate_tokens
 from rlm_core.version import own_version
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from rlm_core.accounting import (
     RunLimits,
     Used,
 )
+from rlm_core.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from rlm_core.ledger import Ledger
 
 __all__ = [
-    "CHARACTERS_PER_TOKEN",
     "Charge",
     "MaxCostExceeded",
     "MaxRecursionExceeded",
@@ -40,13 +40,6 @@ __all__ = [
     "Used",
     "estimate_tokens",
 ]
-
-CHARACTERS_PER_TOKEN = 4
-
-
-def estimate_tokens(text: str) -> int:
-    """Tokens of a text by rule of thumb: four characters each, and one at least if any."""
-    return max(1, len(text) // CHARACTERS_PER_TOKEN) if text else 0
 
 
 @dataclass(frozen=True)

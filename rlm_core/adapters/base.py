@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rlm_core.tokens import estimate_tokens
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English text; only used where a provider is silent
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class ModelAdapter(Protocol):
 def estimate_usage(prompt: str | Sequence[Mapping[str, str]], completion: str) -> Usage:
     """Usage by rule of thumb, for servers that report none. `prompt` is text or messages."""
     text = prompt if isinstance(prompt, str) else prompt_text(prompt)
-    prompt_tokens = _estimate(text)
-    completion_tokens = _estimate(completion)
+    prompt_tokens = max(1, estimate_tokens(text))
+    completion_tokens = max(1, estimate_tokens(completion))
     return Usage(prompt_tokens, completion_tokens, prompt_tokens + completion_tokens)
 
 
@@ -95,10 +95,6 @@ def identity_of(adapter: object) -> str:
         return identity
     kind = type(adapter)
     return f"{kind.__module__}.{kind.__qualname__}:{getattr(adapter, 'model', None) or ''}"
-
-
-def _estimate(text: str) -> int:
-    return max(1, len(text) // CHARACTERS_PER_TOKEN)
 
 
 def _whole_number(value: object) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rlm_core.policy import CHARACTERS_PER_TOKEN
+from rlm_core.tokens import CHARACTERS_PER_TOKEN
 
 if TYPE_CHECKING:
     from rlm_core.chat_request import Asked, Straight

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 from rlm_core import RLM, Policy
-from rlm_core.adapters.base import CHARACTERS_PER_TOKEN
+from rlm_core.tokens import CHARACTERS_PER_TOKEN
 from tests.paper.scripted import Programmer, Reader
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from rlm_core.policy import (
     MaxSubcallsExceeded,
     MaxTokensExceeded,
     Policy,
-    estimate_tokens,
 )
 
 
@@ -96,7 +95,3 @@ def test_a_new_ledger_starts_from_nothing_and_is_what_the_counters_show() -> Non
     assert policy.steps == 0
     ledger.step()
     assert policy.steps == 1
-
-
-def test_tokens_are_estimated_by_four_characters() -> None:
-    assert [estimate_tokens(text) for text in ("", "a", "abcdefgh")] == [0, 1, 2]
