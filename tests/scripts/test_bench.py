@@ -248,4 +248,4 @@ def test_a_peer_that_is_not_there_is_reported_and_does_not_end_the_rest(tmp_path
     states = {peer["name"]: peer["failure"] for peer in report["peers"]}
     assert states["forkserver"] is None
     there = {name for name, failure in states.items() if failure is None}
-    assert sides(report)["fresh"] == {"ours", "python -I -S -c pass", *there}
+    assert sides(report)["fresh"] == {"ours", "python -I -S -c pass", WALL, *there}
