@@ -63,8 +63,7 @@ class Running(Generic[R]):
         if step_id is None:
             self.scope.cancel()
             return not self.done
-        tree = self.tree
-        return tree is not None and tree.cancel_step(step_id)
+        return self.tree is not None and self.tree.cancel_step(step_id)
 
     @property
     def done(self) -> bool:

@@ -36,9 +36,7 @@ def save(inherited: socket.socket) -> socket.socket | None:
         return None
     if child:
         return None
-    os.close(
-        inherited.detach()
-    )  # so that there is room for the new one, whatever the code has open
+    inherited.close()  # which leaves room for the new one, however many files the code has open
     try:
         descriptor = _rendezvous(ASLEEP, 0)
     except OSError:  # the init is gone: the whole session is over
