@@ -77,6 +77,7 @@ class SandboxOptions:
         """
         if self.pool is not None:
             return self.pool.beside(functions) if nested else self.pool.checkout(functions)
+        from rlm_core import prelude
         from rlm_sandbox import Sandbox
 
         return Sandbox(
@@ -85,6 +86,7 @@ class SandboxOptions:
             imports=self.imports,
             isolation=self.isolation,
             packages=self.packages,
+            modules=prelude.modules(),
         )
 
 

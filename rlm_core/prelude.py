@@ -1,19 +1,20 @@
 """What every session is given before its first cell: the files of `rlm_core.guest`, and values.
 
-The files are compiled here, once a process, and handed to each worker as code: it need not parse
-them again. They have no file names there, which would tell the code where this program lies.
+The files are compiled here, once a process. Sandboxes that are made with them have them from the
+start, others are handed them as code. They have no file names there, which would tell the code
+where this program lies.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import marshal
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from rlm_core.guest import scaffold
+from rlm_sandbox.modules import Modules
 
 if TYPE_CHECKING:
     from importlib.abc import InspectLoader
@@ -23,23 +24,19 @@ if TYPE_CHECKING:
 _LOADED = (
     *("context", "jsonish", "short_answers", "sketches", "guest", "guest.questions"),
     *("guest.looking", "guest.pieces", "guest.json_questions", "guest.answers", "guest.scaffold"),
+    "guest.entry",
 )
 """Files in the order in which they are run: each after what it imports."""
 
 
-@cache
-def source() -> str:
-    """What is run in each worker: `rlm_core.guest.entry`."""
-    text = _loader_of("rlm_core.guest.entry").get_source("rlm_core.guest.entry")
-    assert text is not None, "the package is installed with its sources"
-    return text
+SOURCE = "from rlm_core.guest import entry\n__all__ = entry.enter(globals())\n"
+"""What is run in each worker."""
 
 
 @cache
-def modules() -> dict[str, bytes]:
-    """The code of the files, by the names that they have in the worker."""
-    empty = marshal.dumps(compile("", "<rlm_core>", "exec"))
-    return {"rlm_core": empty} | {f"rlm_core.{name}": _code_of(name) for name in _LOADED}
+def modules() -> Modules:
+    """The files, by the names that they have in the worker."""
+    return Modules({"rlm_core": ""} | {f"rlm_core.{name}": _code_of(name) for name in _LOADED})
 
 
 def names() -> frozenset[str]:
@@ -48,11 +45,10 @@ def names() -> frozenset[str]:
 
 
 def values_of(context: Context, *, parallel: bool, seed: int = 0) -> dict[str, object]:
-    """The values that the globals of the source are given."""
+    """The values that `rlm_core.guest.entry` is given."""
     spans = context.spans()
     lengths = context.document_lengths() if spans is None else []
     values: dict[str, object] = {
-        "MODULES": modules(),
         "SEED": seed,
         "CONTEXT_TYPE": context.context_type,
         "CONTEXT_PATHS": list(context.paths),
@@ -67,11 +63,11 @@ def documents_apart(context: Context) -> str | None:
     return "".join(context.documents) if context.spans() is None else None
 
 
-def _code_of(name: str) -> bytes:
+def _code_of(name: str) -> CodeType:
     full = f"rlm_core.{name}"
     code = _loader_of(full).get_code(full)
     assert code is not None, "these modules are Python"
-    return marshal.dumps(_renamed(code, f"<{full}>"))
+    return _renamed(code, f"<{full}>")
 
 
 def _loader_of(name: str) -> InspectLoader:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rlm_core.context import Context
+    from rlm_sandbox.modules import Modules
     from rlm_sandbox.result import ExecResult
 
 ANSWER_DICT = "answer"
@@ -67,7 +68,12 @@ class Box(Protocol):
         """Whether this text is there already: it is the context of a pool."""
         ...
 
-    def install(self, source: str, values: Mapping[str, object] | None = None) -> None:
+    def install(
+        self,
+        source: str,
+        values: Mapping[str, object] | None = None,
+        modules: Modules | None = None,
+    ) -> None:
         """Run a trusted prelude."""
         ...
 
@@ -100,7 +106,7 @@ class Session:
         if apart is not None:
             box.load("DOCUMENTS_TEXT", apart)
         values = prelude.values_of(context, parallel=parallel, seed=seed)
-        box.install(prelude.source(), values)
+        box.install(prelude.SOURCE, values, prelude.modules())
         self._variables: dict[str, str] = {}
         self._may_answer = False  # whether code has spoken of the answer dict
 

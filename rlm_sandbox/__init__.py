@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from rlm_sandbox.host.nursery import recycle_zygotes
     from rlm_sandbox.limits import Limits
+    from rlm_sandbox.modules import Modules
     from rlm_sandbox.pool import SandboxPool
     from rlm_sandbox.repl import PythonREPL
     from rlm_sandbox.result import ExecResult, Outcome, State
@@ -39,6 +40,7 @@ __all__ = [
     "ExecResult",
     "IsolationUnavailable",
     "Limits",
+    "Modules",
     "NameNotFound",
     "Outcome",
     "PackageUnavailable",
@@ -60,6 +62,7 @@ _HOMES = {
     "Checkpoint": "sandbox",
     "ExecResult": "result",
     "Limits": "limits",
+    "Modules": "modules",
     "Outcome": "result",
     "PythonREPL": "repl",
     "Sandbox": "sandbox",

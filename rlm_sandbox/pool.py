@@ -14,9 +14,10 @@ from typing import Self
 
 from rlm_sandbox.errors import PoolExhausted, SandboxClosed, SandboxError
 from rlm_sandbox.host.keeper import Keeper
-from rlm_sandbox.host.nursery import NURSERY
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.limits import Limits
+from rlm_sandbox.modules import Modules
 from rlm_sandbox.sandbox import Order, Sandbox, checked_functions, checked_name
 
 RETRY_SECONDS = 0.5
@@ -46,12 +47,14 @@ class SandboxPool:
         imports: str | Collection[str] = "safe",
         isolation: str = "auto",
         packages: Sequence[str] = (),
+        modules: Modules | None = None,
         context: str | Mapping[str, str] | None = None,
     ) -> None:
         if size < 1:
             raise ValueError(f"a pool holds one sandbox at least, not {size}")
         texts = None if context is None else Texts(_named(context))
-        self._order = Order.of(limits or Limits(), imports, isolation, packages, texts)
+        breed = Breed(isolation, tuple(packages), texts=texts, modules=modules)
+        self._order = Order.of(limits or Limits(), imports, breed)
         self._shelf = Shelf(size, self._order)
         self._shelf.fill_one()
         self._finalizer = weakref.finalize(self, self._shelf.close)

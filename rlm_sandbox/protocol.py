@@ -83,7 +83,11 @@ class Hold(Struct, frozen=True, tag=True):
     """In bytes."""
 
 
-ForZygote = Prepare | Start | Hold
+class Learn(Struct, frozen=True, tag=True):
+    """Load modules for all workers to come. Carries a socket: they come through it, to its end."""
+
+
+ForZygote = Prepare | Start | Hold | Learn
 
 
 class Settings(Struct, frozen=True):
@@ -119,6 +123,10 @@ class Held(Struct, frozen=True, tag=True):
 
     bytes: int
     """What it takes in memory."""
+
+
+class Learnt(Struct, frozen=True, tag=True):
+    """The modules are there."""
 
 
 # --- init -> controller -----------------------------------------------------------------------
@@ -167,7 +175,7 @@ class Failed(Struct, frozen=True, tag=True):
 
 
 FromInit = Born | Died | Failed | Allowed | Saved | Woken
-FromZygote = Prepared | Held | Failed
+FromZygote = Prepared | Held | Learnt | Failed
 
 
 # --- controller -> init -----------------------------------------------------------------------
@@ -261,6 +269,8 @@ class Install(Struct, frozen=True, tag=True):
     request: int
     source: str
     values: bytes
+    modules: bytes
+    """Those that it imports and that the zygote has not; empty if there are none."""
 
 
 class Offer(Struct, frozen=True, tag=True):

@@ -15,8 +15,8 @@ from rlm_sandbox.host.keeper import Keeper
 from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.setup import File, Prelude, Text
 from rlm_sandbox.host.terms import Functions, Terms
-from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.limits import Limits
+from rlm_sandbox.modules import Modules
 from rlm_sandbox.protocol import NAME_CHARS, Spawn, WorkerLimits
 from rlm_sandbox.result import ExecResult
 
@@ -33,9 +33,9 @@ class Sandbox:
     `functions` are host functions: the code calls them by name, they run in this process, several
     at once if the code has threads. `imports` is "safe" (harmless standard modules), "all" (left to
     the kernel) or the modules that the code may import. `packages` are import names of installed
-    packages, imported before the worker is sealed. A sandbox is used by one thread at a time;
-    `close` may come from any. Raises IsolationUnavailable if the host cannot give the `isolation`
-    asked for, StartFailed if no worker comes up.
+    packages, imported before the worker is sealed, `modules` are modules without files. A sandbox
+    is used by one thread at a time; `close` may come from any. Raises IsolationUnavailable if the
+    host cannot give the `isolation` asked for, StartFailed if no worker comes up.
     """
 
     def __init__(
@@ -46,8 +46,11 @@ class Sandbox:
         imports: str | Collection[str] = "safe",
         isolation: str = "auto",
         packages: Sequence[str] = (),
+        modules: Modules | None = None,
     ) -> None:
-        order = Order.of(limits or Limits(), imports, isolation, packages)
+        order = Order.of(
+            limits or Limits(), imports, Breed(isolation, tuple(packages), modules=modules)
+        )
         self._take(order.keeper(checked_functions(functions or {})))
 
     @classmethod
@@ -116,13 +119,20 @@ class Sandbox:
         texts = self._keeper.breed.texts
         return texts is not None and texts.get(name) is text
 
-    def install(self, source: str, values: Mapping[str, object] | None = None) -> None:
+    def install(
+        self,
+        source: str,
+        values: Mapping[str, object] | None = None,
+        modules: Modules | None = None,
+    ) -> None:
         """Run trusted source once as a module inside and protect the names in its `__all__`.
 
-        Its globals hold the host functions, the loaded texts and `values`. Raises SessionLost with
-        the error if the source fails.
+        Its globals hold the host functions, the loaded texts and `values`. The `modules` are loaded
+        before it, unless this sandbox was made with them. Raises SessionLost with the error if the
+        source fails.
         """
-        self._keeper.add(Prelude(source, dict(values or {})))
+        there = modules == self._keeper.breed.modules
+        self._keeper.add(Prelude(source, dict(values or {}), None if there else modules))
 
     def describe(self) -> dict[str, str]:
         """Type and size of the session's own variables, by name: no modules, no protected names."""
@@ -226,13 +236,10 @@ class Order:
         cls,
         limits: Limits,
         imports: str | Collection[str],
-        isolation: str,
-        packages: Sequence[str],
-        texts: Texts | None = None,
+        breed: Breed,
     ) -> Order:
         """Raises ValueError for imports that mean nothing."""
-        breed = Breed(isolation, tuple(packages), texts=texts)
-        return cls(limits, breed, _allowed_modules(imports, packages))
+        return cls(limits, breed, _allowed_modules(imports, breed.packages))
 
     def keeper(self, functions: Functions) -> Keeper:
         """A keeper with a fresh worker. Raises IsolationUnavailable, StartFailed."""

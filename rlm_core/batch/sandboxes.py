@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from rlm_core import prelude
 from rlm_sandbox import Sandbox, SandboxPool
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Sandboxes:
         self, options: Mapping[str, Any], contexts: Mapping[str, Context], *, at_once: int
     ) -> None:
         self._options = {name: options[name] for name in SETTLED if name in options}
+        self._options["modules"] = prelude.modules()
         self._large = {name: contexts[name].text for name in _largest(contexts)}
         self._size = at_once + max(1, at_once // 8)
         self._lock = threading.Lock()

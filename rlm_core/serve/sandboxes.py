@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rlm_core import prelude
 from rlm_sandbox import Limits, SandboxPool
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def pools_for(profiles: Profiles, size: int, resources: ExitStack) -> dict[str, 
         wanted = (profile.isolation, profile.memory, profile.step_seconds)
         if wanted not in pools:
             limits = _limits(memory=profile.memory, step_seconds=profile.step_seconds)
-            pool = SandboxPool(size, limits=limits, isolation=profile.isolation)
+            pool = SandboxPool(
+                size, limits=limits, isolation=profile.isolation, modules=prelude.modules()
+            )
             pools[wanted] = resources.enter_context(pool)
         by_profile[name] = pools[wanted]
     return by_profile

@@ -25,6 +25,7 @@ from rlm_sandbox.host.process import SessionProcess
 from rlm_sandbox.host.terms import Terms
 from rlm_sandbox.host.watch import WATCH, Guard, Rest, end
 from rlm_sandbox.host.worker import Vanished, Worker
+from rlm_sandbox.modules import Modules
 from rlm_sandbox.protocol import (
     FIRST_SESSION,
     Answer,
@@ -319,9 +320,11 @@ class Link:
         answer = self._ask(Describe(self.session.begin_request()))
         return values.decode_untrusted(answer, self._limits.value_bytes)
 
-    def install(self, source: str, given: Mapping[str, object]) -> None:
+    def install(self, source: str, given: Mapping[str, object], modules: Modules | None) -> None:
+        """Run trusted source, before it the modules that it imports, if they are not there."""
         encoded = values.encode(dict(given))
-        self._ask(Install(self.session.begin_request(), source, encoded))
+        packed = b"" if modules is None else modules.packed
+        self._ask(Install(self.session.begin_request(), source, encoded, packed))
 
     def rehearse(self) -> None:
         """Have the session process do once what every step does."""

@@ -16,6 +16,7 @@ from rlm_sandbox.errors import IsolationUnavailable, SandboxError
 from rlm_sandbox.host.packages import find
 from rlm_sandbox.host.texts import Texts
 from rlm_sandbox.host.zygote import Cradle, LayerRefused, Zygote, settings_of
+from rlm_sandbox.modules import Modules
 from rlm_sandbox.protocol import Prepare, WorkerLimits
 
 
@@ -28,6 +29,7 @@ class Breed:
     without: frozenset[Layer] = frozenset()
     texts: Texts | None = None
     """What its workers find under these names, protected: they share it without a copy."""
+    modules: Modules | None = None
 
 
 WORKERS_PER_ZYGOTE = 1_000
@@ -98,7 +100,7 @@ class Nursery:
         try:
             # One that cannot be had now is tried for again at the next worker.
             with contextlib.suppress(SandboxError, LayerRefused, OSError):
-                spare = Zygote(settings_of(tier, find(breed.packages)))
+                spare = _furnished(Zygote(settings_of(tier, find(breed.packages))), breed)
                 with self._lock:
                     if self._zygotes.get(breed) is former:
                         self._zygotes[breed], spare = spare, former
@@ -141,13 +143,7 @@ class Nursery:
             except LayerRefused as refused:
                 refusals.append(f"{tier.name}: {refused}")
                 continue
-            try:
-                for name, text in breed.texts.items() if breed.texts is not None else ():
-                    zygote.hold(name, text)
-            except BaseException:
-                zygote.close()
-                raise
-            self._zygotes[breed], self._tiers[breed] = zygote, tier
+            self._zygotes[breed], self._tiers[breed] = _furnished(zygote, breed), tier
             return zygote
         advice = dict.fromkeys(tiers.remedy(refusal) for refusal in refusals)
         raise IsolationUnavailable(
@@ -188,6 +184,20 @@ class Nursery:
         most = self.workers_per_zygote
         self.__init__()
         self.workers_per_zygote = most
+
+
+def _furnished(zygote: Zygote, breed: Breed) -> Zygote:
+    """The zygote, which has what all workers of this breed have. Raises SandboxError."""
+    try:
+        if breed.modules is not None:
+            zygote.learn(breed.modules)
+        if breed.texts is not None:
+            for name, text in breed.texts.items():
+                zygote.hold(name, text)
+    except BaseException:
+        zygote.abandon()
+        raise
+    return zygote
 
 
 def recycle_zygotes(after: int | None) -> None:

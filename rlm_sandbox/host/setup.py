@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rlm_sandbox.host.link import Link
 from rlm_sandbox.host.texts import copied, file_of, opened, take_back
+from rlm_sandbox.modules import Modules
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,17 @@ class File:
 
 @dataclass(frozen=True)
 class Prelude:
-    """Trusted source, and the values it is given."""
+    """Trusted source, the values it is given, and the modules that it imports."""
 
     source: str
     values: Mapping[str, object]
+    modules: Modules | None = None
 
     def replaces(self, other: SetUp) -> bool:
         return self == other
 
     def apply(self, link: Link) -> None:
-        link.install(self.source, self.values)
+        link.install(self.source, self.values, self.modules)
 
 
 @dataclass(frozen=True)

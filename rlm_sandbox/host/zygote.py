@@ -22,10 +22,13 @@ from rlm_sandbox.errors import PackageUnavailable, StartFailed
 from rlm_sandbox.host.groups import GROUPS
 from rlm_sandbox.host.packages import Packages
 from rlm_sandbox.host.texts import file_of, take_back
+from rlm_sandbox.modules import Modules
 from rlm_sandbox.protocol import (
     Failed,
     Held,
     Hold,
+    Learn,
+    Learnt,
     Prepare,
     Prepared,
     Settings,
@@ -100,8 +103,7 @@ class Zygote:
             self.prepared = self._await_prepared()
             self.layers = frozenset(map(Layer, self.prepared.layers))
         except BaseException:
-            self._process.kill()  # it may be waiting for whatever a package does
-            self.close()
+            self.abandon()
             raise
 
     def _await_prepared(self) -> Prepared:
@@ -129,17 +131,41 @@ class Zygote:
         descriptor, size = file_of(text)
         try:
             socket.send_fds(self._socket, [encode(Hold(name, size))], [descriptor])
-            answer = decode_from_zygote(self._socket.recv(MESSAGE_BYTES))
-        except (OSError, msgspec.MsgspecError):
+            answer = self._answer()
+        except OSError:
             raise StartFailed(
                 f"the zygote ended over the text {name!r} of {size:,} bytes"
             ) from None
         finally:
             take_back(descriptor)
-        if isinstance(answer, Failed):
-            raise StartFailed(answer.reason)
         assert isinstance(answer, Held)
         self.held += answer.bytes
+
+    def learn(self, modules: Modules) -> None:
+        """Have it load modules for all its workers. Raises StartFailed."""
+        self._socket.settimeout(START_SECONDS)
+        try:
+            ours, theirs = socket.socketpair()
+            with ours:
+                with theirs:
+                    socket.send_fds(self._socket, [encode(Learn())], [theirs.fileno()])
+                ours.sendall(modules.packed)
+            answer = self._answer()
+        except OSError as error:
+            raise StartFailed(f"the zygote could not load {modules!r}: {error}") from None
+        self._socket.settimeout(None)
+        assert isinstance(answer, Learnt)
+
+    def _answer(self) -> Held | Learnt:
+        """What it says to a question that came before its first worker. Raises StartFailed."""
+        data = self._socket.recv(MESSAGE_BYTES)
+        if not data:
+            raise ConnectionResetError("it has ended")
+        answer = decode_from_zygote(data)
+        if isinstance(answer, Failed):
+            raise StartFailed(answer.reason)
+        assert isinstance(answer, Held | Learnt)
+        return answer
 
     def spawn(self, place: Prepare, control: socket.socket, session: socket.socket) -> None:
         """Have a worker forked that holds these sockets. Raises OSError if the zygote is gone."""
@@ -184,6 +210,11 @@ class Zygote:
         """For a moment: a process that was killed lets go of its sockets before it is dead."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(DYING_SECONDS)
+
+    def abandon(self) -> None:
+        """End the zygote at once: it has no workers, and may be waiting for what a module does."""
+        self._process.kill()
+        self.close()
 
     def close(self) -> None:
         """End the zygote, when its last worker was closed: they live on until then."""

@@ -28,7 +28,7 @@ from rlm_sandbox.protocol import (
     Set,
     Spawn,
 )
-from rlm_sandbox.worker import checkpoint
+from rlm_sandbox.worker import checkpoint, modules
 from rlm_sandbox.worker.bridge import Bridge
 from rlm_sandbox.worker.channel import Channel
 from rlm_sandbox.worker.console import Console
@@ -121,7 +121,9 @@ class Desk:
                 console.rehearse()
             case Offer(functions=functions):
                 console.offer(functions)
-            case Install(source=source, values=given):
+            case Install(source=source, values=given, modules=packed):
+                if packed:
+                    modules.load(packed)
                 decoded = values.decode(given)
                 assert isinstance(decoded, dict)
                 console.install(source, {str(name): value for name, value in decoded.items()})

@@ -24,8 +24,11 @@ from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     Died,
     Failed,
+    ForZygote,
     Held,
     Hold,
+    Learn,
+    Learnt,
     Prepare,
     Prepared,
     Settings,
@@ -36,7 +39,7 @@ from rlm_sandbox.protocol import (
     decode_from_init,
     encode,
 )
-from rlm_sandbox.worker import init
+from rlm_sandbox.worker import init, modules
 from rlm_sandbox.worker.immortal import immortalize
 from rlm_sandbox.worker.texts import HELD, read_text
 
@@ -123,18 +126,22 @@ class Zygote:
             data, descriptors, _, _ = socket.recv_fds(self._requests, REQUEST_BYTES, 2)
             if not data:
                 self._end()
-            match decode_for_zygote(data):
-                case Prepare() as place:
-                    self._prepare_cradle(place)
-                case Start(place=place) if len(descriptors) == 2:
-                    self._spawn(place, descriptors)
-                case Start():
-                    pass  # out of descriptors: the controller sees both hang up
-                case Hold() as hold:
-                    self._requests.send(encode(_hold(hold, descriptors)))
-                    continue
+            self._obey(decode_for_zygote(data), descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _obey(self, request: ForZygote, descriptors: list[int]) -> None:
+        match request:
+            case Prepare() as place:
+                self._prepare_cradle(place)
+            case Start(place=place) if len(descriptors) == 2:
+                self._spawn(place, descriptors)
+            case Start():
+                pass  # out of descriptors: the controller sees both hang up
+            case Hold() as hold:
+                self._requests.send(encode(_hold(hold, *descriptors)))
+            case Learn():
+                self._requests.send(encode(_learn(*descriptors)))
 
     def _end(self) -> NoReturn:
         """Leave after the last worker: there may be nobody else who sees an orphan's end."""
@@ -245,14 +252,26 @@ def _silence_standard_error() -> None:
     os.close(nowhere)
 
 
-def _hold(hold: Hold, descriptors: list[int]) -> Held | Failed:
+def _hold(hold: Hold, descriptor: int) -> Held | Failed:
     """Decode a text that is for all workers."""
     try:
-        text = read_text(*descriptors, hold.size)
+        text = read_text(os.dup(descriptor), hold.size)
     except (OSError, TypeError, MemoryError, ValueError) as error:
         return Failed(f"the text {hold.name!r} cannot be held: {type(error).__name__}: {error}")
     HELD[hold.name] = text
     return Held(sys.getsizeof(text))
+
+
+def _learn(descriptor: int) -> Learnt | Failed:
+    """Load modules that are for all workers."""
+    try:
+        with open(descriptor, "rb", closefd=False) as source:
+            modules.load(source.read())
+    except BaseException as error:  # noqa: BLE001 - they may raise anything
+        text = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        return Failed(f"the modules cannot be loaded: {text}")
+    gc.freeze()  # as `_prepare` does
+    return Learnt()
 
 
 def _bell() -> int:

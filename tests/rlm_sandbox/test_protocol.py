@@ -60,7 +60,7 @@ FOR_WORKER = [
     Get(1, "x"),
     Set(2, "x", b"\x01"),
     Load(3, "P", 10),
-    Install(4, "__all__ = []", b"\x80"),
+    Install(4, "__all__ = []", b"\x80", b""),
     Describe(5),
     Save(),
     Return(1, b"\x02"),

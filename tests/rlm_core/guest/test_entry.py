@@ -19,7 +19,9 @@ def box() -> Iterator[Sandbox]:
     with Sandbox(functions=functions) as box:
         context = Context.from_documents(["one", "two"])
         box.load("P", context.text)
-        box.install(prelude.source(), prelude.values_of(context, parallel=True, seed=5))
+        box.install(
+            prelude.SOURCE, prelude.values_of(context, parallel=True, seed=5), prelude.modules()
+        )
         yield box
 
 

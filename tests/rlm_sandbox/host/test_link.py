@@ -147,7 +147,7 @@ def test_any_bytes_while_it_is_asked_give_an_answer_or_an_error_of_ours(
         "set": lambda link: link.set("x", 1),
         "describe": lambda link: link.describe(),
         "load": load_some_text,
-        "install": lambda link: link.install("__all__ = []", {}),
+        "install": lambda link: link.install("__all__ = []", {}, None),
     }
     with linked() as (link, process):
         process.say_bytes(data)

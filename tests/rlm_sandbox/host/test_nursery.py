@@ -71,7 +71,7 @@ def init_of(box: Sandbox) -> int:
 
 @pytest.mark.usefixtures("recycled_after_two")
 def test_a_zygote_that_holds_texts_is_not_replaced() -> None:
-    order = Order.of(Limits(), "safe", "auto", (), Texts({"P": "text"}))
+    order = Order.of(Limits(), "safe", Breed(texts=Texts({"P": "text"})))
     order.keeper({}).close()
     before = set(NURSERY.pids())
     try:

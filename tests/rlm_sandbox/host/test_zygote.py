@@ -31,9 +31,10 @@ def test_a_zygote_is_executed_not_forked_and_knows_nothing_of_our_environment() 
 
 
 def cradles() -> set[int]:
-    """The inits that stand ready. One that is being made is waited for."""
+    """The inits that stand ready for plain sandboxes. One that is being made is waited for."""
+    plain = NURSERY._zygotes[Breed()].pid
     deadline = time.monotonic() + PATIENCE
-    while not (found := standing() - set(NURSERY.pids())):
+    while not (found := children({plain}) & standing()):
         assert time.monotonic() < deadline
         time.sleep(0.005)
     return found

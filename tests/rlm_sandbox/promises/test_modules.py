@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from rlm_sandbox import (
+    Modules,
     Sandbox,
+    SandboxPool,
+    SessionLost,
+    StartFailed,
+    recycle_zygotes,
 )
+from rlm_sandbox.host.nursery import NURSERY
 from tests.rlm_sandbox.promises.running import printed
 
 
@@ -55,3 +63,89 @@ def test_re_takes_a_context_a_list_or_a_tuple_as_text(box: Sandbox) -> None:
     assert printed(box, "print(re.findall(r'=(.)', ctx))") == "['1', '2']\n"
     assert printed(box, "import re\nprint(re.sub('a', 'b', ['xa', 'ay']))") == "xb\nby\n"
     assert printed(box, "print(re.search('b$', ('a', 'b')).group())") == "b\n"
+
+
+STAMPED = Modules({"stamps": "import time\nstamp = time.time_ns()\ncalls = []"})
+
+
+def test_given_modules_are_loaded_once_for_all_sandboxes_that_have_equal_ones() -> None:
+    same = Modules({"stamps": "import time\nstamp = time.time_ns()\ncalls = []"})
+    with (
+        Sandbox(modules=STAMPED, imports="all") as one,
+        Sandbox(modules=same, imports=["stamps"]) as other,
+        SandboxPool(1, modules=STAMPED, imports="all") as pool,
+        pool.checkout() as third,
+    ):
+        stamps = {printed(box, "import stamps; print(stamps.stamp)") for box in (one, other, third)}
+    assert len(stamps) == 1
+
+
+def test_what_one_sandbox_does_to_given_modules_no_other_sees() -> None:
+    with (
+        Sandbox(modules=STAMPED, imports="all") as one,
+        Sandbox(modules=STAMPED, imports="all") as other,
+    ):
+        one.exec("import stamps\nstamps.calls.append(1)\nstamps.stamp = 0")
+        assert printed(other, "import stamps; print(stamps.calls, stamps.stamp > 0)") == "[] True\n"
+
+
+def test_given_modules_may_be_imported_only_where_imports_says_so() -> None:
+    with Sandbox(modules=STAMPED) as safe:
+        assert "is not allowed here" in str(safe.exec("import stamps").error)
+
+
+USES_STAMPS = "import stamps\n__all__ = ['stamp']\ndef stamp(): return stamps.stamp"
+
+
+@pytest.mark.parametrize("has_them", [True, False])
+def test_installed_source_imports_its_modules_whether_the_sandbox_has_them_or_not(
+    has_them: bool,
+) -> None:
+    with Sandbox(modules=STAMPED if has_them else None, imports="all") as box:
+        box.install(USES_STAMPS, modules=STAMPED)
+        assert printed(box, "print(stamp() > 0)") == "True\n"
+        box.exec("import os\nos._exit(1)")  # and so does what replaces it
+        assert printed(box, "print(stamp() > 0)") == "True\n"
+
+
+def test_modules_of_an_install_are_not_there_before_it() -> None:
+    with Sandbox(imports="all") as box:
+        with pytest.raises(SessionLost, match="No module named 'stamps'"):
+            box.install(USES_STAMPS)
+        box.install(USES_STAMPS, modules=STAMPED)
+
+
+def test_a_module_that_fails_is_named_and_leaves_no_zygote() -> None:
+    before = NURSERY.pids()
+    broken = Modules({"fine": "", "broken": "1 / 0"})
+    with pytest.raises(StartFailed, match=r"ZeroDivisionError: .*; in the module 'broken'"):
+        Sandbox(modules=broken)
+    assert NURSERY.pids() == before
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [("import os; os._exit(1)", "it has ended"), ("while True: pass", "timed out")],
+)
+def test_modules_that_end_the_zygote_or_never_end_are_an_error(
+    source: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_sandbox.host.zygote.START_SECONDS", 2.0)
+    before = NURSERY.pids()
+    with pytest.raises(StartFailed, match=f"could not load <Modules deadly>: {why}"):
+        Sandbox(modules=Modules({"deadly": source}))
+    assert NURSERY.pids() == before
+
+
+def test_a_zygote_that_is_recycled_has_the_modules_again() -> None:
+    first = Modules({"stamps": "import time\nstamp = time.time_ns()"})
+    recycle_zygotes(after=1)
+    try:
+        seen = set()
+        deadline = time.monotonic() + 30
+        while len(seen) < 2:
+            assert time.monotonic() < deadline, seen
+            with Sandbox(modules=first, imports="all") as box:
+                seen.add(printed(box, "import stamps; print(stamps.stamp)"))
+    finally:
+        recycle_zygotes(after=1_000)

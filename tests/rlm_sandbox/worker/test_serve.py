@@ -110,5 +110,5 @@ def test_source_that_fails_is_refused_with_its_error(office: Office) -> None:
         ("__all__ = ['missing']", "KeyError: 'missing'"),
         ("raise ValueError('\\ud800')", "ValueError: \\ud800"),
     ]:
-        reply = office.desk.answer(Install(1, source, values.encode({})))
+        reply = office.desk.answer(Install(1, source, values.encode({}), b""))
         assert refusal(reply) == ("failed", error)
