@@ -263,6 +263,15 @@ class Load(Struct, frozen=True, tag=True):
     """UTF-8 bytes in the file (lone surrogates are passed through)."""
 
 
+class Protect(Struct, frozen=True, tag=True):
+    """Take a text that is short enough for a message."""
+
+    request: int
+    name: str
+    text: bytes
+    """UTF-8 (lone surrogates are passed through)."""
+
+
 class Install(Struct, frozen=True, tag=True):
     """Run trusted source as a module and protect the names in its `__all__`."""
 
@@ -309,7 +318,7 @@ class Raise(Struct, frozen=True, tag=True):
     message: str
 
 
-Request = Get | Set | Load | Install | Offer | Rehearse | Describe
+Request = Get | Set | Load | Protect | Install | Offer | Rehearse | Describe
 
 ForWorker = Exec | Request | Save | Return | Raise
 

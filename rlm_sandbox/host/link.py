@@ -38,6 +38,7 @@ from rlm_sandbox.protocol import (
     Install,
     Load,
     Offer,
+    Protect,
     Raise,
     Ready,
     Refusal,
@@ -355,6 +356,11 @@ class Link:
             finally:  # even when the text was refused
                 memory = self._limits.memory + self._base.contexts
                 self.worker.allow_memory(self.process, memory)
+
+    def protect(self, name: str, text: bytes) -> None:
+        """Give the worker a text as the bytes of its UTF-8; they count as memory of the session."""
+        self._ask(Protect(self.session.begin_request(), name, text))
+        self._base = self._base.with_text(name, len(text), 0)
 
     def _hand_over(self, name: str, descriptor: int, size: int) -> None:
         seconds = self._terms.within(ANSWER_SECONDS, LAST_SECONDS)

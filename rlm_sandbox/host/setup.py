@@ -15,6 +15,9 @@ from rlm_sandbox.host.link import Link
 from rlm_sandbox.host.texts import copied, file_of, opened, take_back
 from rlm_sandbox.modules import Modules
 
+SHORT_CHARS = 32 * 1024
+"""A text that is no longer goes in a message: a file and leave to hold it take several."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -27,6 +30,9 @@ class Text:
         return isinstance(other, Text | File | Variable) and other.name == self.name
 
     def apply(self, link: Link) -> None:
+        if len(self.text) <= SHORT_CHARS:
+            link.protect(self.name, self.text.encode("utf-8", "surrogatepass"))
+            return
         descriptor, size = file_of(self.text)
         try:
             link.load(self.name, descriptor, size)

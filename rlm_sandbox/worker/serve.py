@@ -20,6 +20,7 @@ from rlm_sandbox.protocol import (
     Install,
     Load,
     Offer,
+    Protect,
     Ready,
     Refusal,
     Rehearse,
@@ -117,6 +118,8 @@ class Desk:
             case Load(request=number, name=name, size=size):
                 self._channel.send(Attend(number))
                 console.protect({name: read_text(self._channel.receive_descriptor(), size)})
+            case Protect(name=name, text=text):
+                console.protect({name: text.decode("utf-8", "surrogatepass")})
             case Rehearse():
                 console.rehearse()
             case Offer(functions=functions):

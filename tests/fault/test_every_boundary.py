@@ -44,6 +44,7 @@ class Story:
     def run(self, box: Sandbox) -> None:
         box.set("x", 1)
         box.load("P", "text")
+        box.load("Q", "text" * 10_000)  # too long for a message
         box.install("__all__ = ['double']\ndef double(n): return 2 * n")
         if self._heard(box.exec("y = echo(double(x))")).state is State.KEPT:
             self.defined = True

@@ -118,7 +118,7 @@ def test_a_controller_without_descriptors_restores_and_says_what_it_cannot_do() 
         print(result.outcome, result.state, box.exec("print(x)").stdout.strip())
         for name, use in {
             "open": Sandbox,
-            "load": lambda: box.load("P", "text"),
+            "load": lambda: box.load("P", "text" * 10_000),
             "fork": box.fork,
         }.items():
             for _ in range(100):

@@ -215,7 +215,7 @@ def test_two_hundred_sandboxes_leave_no_process_descriptor_thread_or_file(tmp_pa
     for number in range(200):
         with Sandbox(functions={"f": abs}) as box:
             if number % 10 == 0:
-                box.load("P", "text")
+                box.load("P", "text" * 10_000)
                 assert box.exec("x = f(-3)").host_calls == 1
     assert more_than(before) == (0, 0, 0)
     assert set(Path("/dev/shm").iterdir()) == files

@@ -55,7 +55,7 @@ def test_a_value_comes_back_as_it_was_given_whatever_the_caller_does_to_his_own(
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
-    path.write_text("straße " * 1000)
+    path.write_text("straße " * 10_000)
     return path
 
 
@@ -63,9 +63,9 @@ def test_a_file_is_a_text_whenever_it_is_given(free_box: Sandbox, file: Path) ->
     free_box.load_file("P", file)
     assert printed(free_box, "P = None\nprint(P)") == "None\n"
     free_box.load_file("Q", file)
-    assert printed(free_box, "print(len(P), P == Q, P[:6])") == "7000 True straße\n"
+    assert printed(free_box, "print(len(P), P == Q, P[:6])") == "70000 True straße\n"
     assert free_box.exec(DIES).outcome is Outcome.EXITED
-    assert printed(free_box, "print(len(P), P == Q, P[:6])") == "7000 True straße\n"
+    assert printed(free_box, "print(len(P), P == Q, P[:6])") == "70000 True straße\n"
 
 
 def test_code_never_holds_a_file_of_the_callers(free_box: Sandbox, file: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_text_that_cannot_be_handed_over_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(os, "memfd_create", refuse)
         with pytest.raises(ControllerExhausted, match="Too many open files"):
-            box.load("P", "text")
+            box.load("P", "text" * 10_000)
     assert printed(box, "print(x, 'P' in globals())") == "1 False\n"
 
 
@@ -142,7 +142,7 @@ def test_code_that_keeps_the_descriptor_of_a_text_keeps_no_memory_by_it(
     else:
         free_box.load("P", file.read_text())
     assert (
-        printed(free_box, "print(len(P), len(kept), os.fstat(kept[0]).st_blocks)") == "7000 1 0\n"
+        printed(free_box, "print(len(P), len(kept), os.fstat(kept[0]).st_blocks)") == "70000 1 0\n"
     )
     grow = "import os\nos.lseek(kept[0], 0, 2)\nos.write(kept[0], bytes(5000))"
     assert str(free_box.exec(grow).error).startswith("PermissionError")

@@ -17,10 +17,13 @@ from tests.rlm_sandbox.promises.running import printed
 @pytest.mark.parametrize(
     "text", ["", "plain", "é€\U0001f40d", "lone \udcff", "line\r\n\x00"], ids=ascii
 )
-def test_a_loaded_text_is_a_real_str_with_every_character(free_box: Sandbox, text: str) -> None:
-    free_box.load("text_" + "n" * 190, text)
+@pytest.mark.parametrize("times", [1, 20_000])
+def test_a_loaded_text_is_a_real_str_with_every_character(
+    free_box: Sandbox, text: str, times: int
+) -> None:
+    free_box.load("text_" + "n" * 190, text * times)
     free_box.exec("same = text_" + "n" * 190)
-    assert free_box.get("same") == text
+    assert free_box.get("same") == text * times
 
 
 def test_a_text_larger_than_any_message_can_be_loaded() -> None:
