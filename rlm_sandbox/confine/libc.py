@@ -9,9 +9,13 @@ import signal
 from rlm_sandbox.confine import syscalls
 
 _PR_SET_NAME = 15
+_ZEROS = (0, 0, 0, 0)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+# Declared where it can be: else ctypes makes an object for every argument.
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+_libc.mount.argtypes = (*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
 _holding_the_interpreter = ctypes.PyDLL(None, use_errno=True)
 
 # Numbers of calls newer than many C libraries; they are the same on x86-64 and aarch64.
@@ -88,18 +92,24 @@ def may_signal(pid: int) -> bool:
 
 def prctl(option: int, *arguments: int) -> int:
     """prctl(2). Raises OSError."""
-    rest = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
-    return _checked(_libc.prctl(option, *rest), f"prctl({option})")
+    result = _libc.prctl(option, *arguments, *_ZEROS[len(arguments) :])
+    return result if result >= 0 else _checked(result, f"prctl({option})")
 
 
 def set_process_name(name: str) -> None:
     """prctl(2), PR_SET_NAME. Raises OSError."""
-    _checked(_libc.prctl(_PR_SET_NAME, name.encode()), "prctl(PR_SET_NAME)")
+    buffer = ctypes.create_string_buffer(name.encode())
+    prctl(_PR_SET_NAME, ctypes.addressof(buffer))
 
 
 def unshare(flags: int) -> None:
     """unshare(2): new namespaces for this thread. Raises OSError."""
     _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """setns(2): move this thread into a namespace of these kinds. Raises OSError."""
+    _checked(_libc.setns(descriptor, flags), f"setns({flags:#x})")
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
@@ -109,7 +119,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
             os.fsencode(source),
             os.fsencode(target),
             None if kind is None else kind.encode(),
-            ctypes.c_ulong(flags),
+            flags,
             options.encode(),
         ),
         f"mount {source} on {target}",

@@ -27,6 +27,7 @@ from rlm_sandbox.confine import (
     selftest,
 )
 from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.confine.networks import Networks
 from rlm_sandbox.confine.wall import Wall
 from rlm_sandbox.protocol import WorkerLimits
 
@@ -71,6 +72,8 @@ def prepare_zygote(
         wall.kept = mounts.kept_in_scratch(wall.readable)
     if wall.has(Layer.CAPABILITIES):
         privileges.bound_capabilities()  # here once: what is forked has inherited it
+    if wall.has(Layer.NET) and wall.has(Layer.PID):  # else nobody would know when all have ended
+        wall.networks = Networks(wall.proc)
     if wall.has(Layer.GATE):
         wall.gate = bpf.pack(seccomp.gate(os.uname().machine))
         wall.filter = _filter_of(wall)
@@ -135,6 +138,8 @@ def enclose_init(wall: Wall, tmp_bytes: int, group: str | None = None) -> None:
     for descriptor in wall.groups:
         os.close(descriptor)
     surroundings = sum(flag for layer, flag in _FLAGS.items() if wall.has(layer))
+    if wall.networks is not None:  # it was forked into one
+        surroundings &= ~namespaces.NEWNET
     if not wall.uids:
         if wall.has(Layer.USER):
             namespaces.enter_user(surroundings, wall.proc)

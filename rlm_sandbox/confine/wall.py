@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rlm_sandbox.confine import libc
 from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.confine.networks import Networks
 
 
 @dataclass
@@ -34,6 +35,9 @@ class Wall:
     """Of `uids`, that of the worker that was started last."""
     holders: dict[int, int] = field(default_factory=dict)
     """By user id, the process id of the init that was given it last."""
+
+    networks: Networks | None = None
+    """Where workers get their network namespace from; None: each makes its own, if it has one."""
 
     def has(self, layer: Layer) -> bool:
         return layer in self.layers

@@ -69,11 +69,15 @@ class Cradle:
         child = partial(_be_init, wall, place, theirs)
         with theirs:
             wall.choose_uid()
+            if wall.networks is not None:
+                wall.networks.enter_free()
             if wall.has(Layer.PID):
                 pid = namespaces.fork_init(child)
             elif (pid := libc.fork()) == 0:
                 child()
         wall.holders[wall.uid] = pid
+        if wall.networks is not None:
+            wall.networks.take(pid)
 
     def begin(self, descriptors: list[int]) -> None:
         """Let it be the init of the worker whose sockets these are. Raises OSError."""
@@ -103,7 +107,7 @@ class Zygote:
 
     def serve(self) -> NoReturn:
         """Prepare, say so, and serve until the controller hangs up."""
-        signal.signal(signal.SIGCHLD, _reap)
+        signal.signal(signal.SIGCHLD, self._reap)
         privileges.be_called("rlm-zygote")
         try:
             self._prepare()
@@ -150,8 +154,30 @@ class Zygote:
         with contextlib.suppress(ChildProcessError):  # there are no more
             while True:
                 os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-                _reap(signal.SIGCHLD, None)
+                self._reap(signal.SIGCHLD, None)
         os._exit(0)
+
+    def _reap(self, _signal: int, _frame: object) -> None:
+        """Collect inits, and end what an init has left behind that was killed from outside.
+
+        Where there is no pid namespace its checkpoints would sleep on for ever: nobody else knows
+        them. They are of its process group, which none of them can leave.
+        """
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(ended.si_pid, signal.SIGKILL)
+            try:
+                os.waitpid(ended.si_pid, 0)
+            except ChildProcessError:  # done by this very function, called in its midst
+                continue
+            if self._wall is not None and self._wall.networks is not None:
+                self._wall.networks.leave(ended.si_pid)
 
     def _prepare(self) -> None:
         settings = self._settings
@@ -283,22 +309,3 @@ def _bell() -> int:
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     return reading
-
-
-def _reap(_signal: int, _frame: object) -> None:
-    """Collect inits, and end what an init has left behind that was killed from outside.
-
-    Where there is no pid namespace its checkpoints would sleep on for ever: nobody else knows them.
-    They are of its process group, which none of them can leave.
-    """
-    while True:
-        try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if ended is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(ended.si_pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):  # by this very function, called in its midst
-            os.waitpid(ended.si_pid, 0)
