@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlm_sandbox.confine.kernel_files import told
+
 PREFIX = "rlm-sandbox-"
 VARIABLE = "RLM_SANDBOX_CGROUP"
 _JOIN = "cgroup.procs"
@@ -156,8 +158,8 @@ class Group:
 
     def oom_kills(self) -> int:
         """How often the kernel has killed a process because the group held too much."""
-        text = (self.folders[0] / self.files.kills).read_text()
-        found = re.search(r"^oom_kill (\d+)", text, re.MULTILINE)
+        text = told(self.folders[0] / self.files.kills)
+        found = re.search(rb"^oom_kill (\d+)", text, re.MULTILINE)
         return int(found[1]) if found else 0
 
     def empty(self) -> None:
@@ -166,7 +168,7 @@ class Group:
             with contextlib.suppress(FileNotFoundError):  # before Linux 5.14
                 (self.folders[0] / "cgroup.kill").write_text("1")
         deadline = time.monotonic() + _LEAVE_SECONDS
-        while (self.folders[0] / _JOIN).read_text() and time.monotonic() < deadline:
+        while told(self.folders[0] / _JOIN) and time.monotonic() < deadline:
             time.sleep(0.001)
 
     def remove(self) -> None:

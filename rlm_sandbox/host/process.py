@@ -15,7 +15,8 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+from rlm_sandbox.confine.kernel_files import told
 
 _PAGE = resource.getpagesize()
 _PROCESS_CPU_CLOCK = 2  # CPUCLOCK_SCHED, for the whole process: <linux/posix-timers.h>
@@ -91,10 +92,10 @@ class SessionProcess:
     def queued_seconds(self) -> float:
         """How long its first thread has waited for a processor so far; 0 if that is not told."""
         try:
-            told = Path(f"/proc/{self.pid}/schedstat").read_text(encoding="ascii").split()
+            times = told(f"/proc/{self.pid}/schedstat").split()
         except OSError:  # it is gone, or the kernel keeps no such account
             return 0.0
-        return int(told[1]) / 1e9 if len(told) == 3 else 0.0
+        return int(times[1]) / 1e9 if len(times) == 3 else 0.0
 
     def has_spoken(self) -> bool:
         """True if there is something to be read on its socket, or its end."""
@@ -154,8 +155,8 @@ def death_of(
 
 def _pid_of(pidfd: int) -> int:
     """The process id that a pidfd from another pid namespace has in ours (proc_pid_fdinfo(5))."""
-    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines():
-        key, _, value = line.partition(":")
-        if key == "Pid" and int(value) > 0:
-            return int(value)
-    raise ProcessGone
+    _, _, rest = told(f"/proc/self/fdinfo/{pidfd}").partition(b"\nPid:")
+    pid = int(rest.split(maxsplit=1)[0]) if rest else -1
+    if pid <= 0:
+        raise ProcessGone
+    return pid
