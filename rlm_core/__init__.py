@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Price,
         estimate_tokens,
     )
+    from rlm_core.prelude import helper_modules
     from rlm_core.provider import ProviderLimits
     from rlm_core.replay import Difference, Replay
     from rlm_core.rlm import RLM, RunResult, RunUsage
@@ -73,6 +74,7 @@ _HOMES = {
         "Price",
         "estimate_tokens",
     ),
+    "rlm_core.prelude": ("helper_modules",),
     "rlm_core.provider": ("ProviderLimits",),
     "rlm_core.replay": ("Difference", "Replay"),
     "rlm_core.rlm": ("RLM", "RunResult", "RunUsage"),
@@ -134,6 +136,7 @@ __all__ = [
     "TraceStep",
     "Usage",
     "estimate_tokens",
+    "helper_modules",
     "tool",
 ]
 

@@ -86,7 +86,7 @@ class SandboxOptions:
             imports=self.imports,
             isolation=self.isolation,
             packages=self.packages,
-            modules=prelude.modules(),
+            modules=prelude.helper_modules(),
         )
 
 

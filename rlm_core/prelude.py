@@ -34,8 +34,11 @@ SOURCE = "from rlm_core.guest import entry\n__all__ = entry.enter(globals())\n"
 
 
 @cache
-def modules() -> Modules:
-    """The files, by the names that they have in the worker."""
+def helper_modules() -> Modules:
+    """What every session of a run has loaded: for `SandboxPool(..., modules=helper_modules())`.
+
+    Sandboxes that are made without them are handed them when a run begins, which takes longer.
+    """
     return Modules({"rlm_core": ""} | {f"rlm_core.{name}": _code_of(name) for name in _LOADED})
 
 

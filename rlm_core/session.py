@@ -106,7 +106,7 @@ class Session:
         if apart is not None:
             box.load("DOCUMENTS_TEXT", apart)
         values = prelude.values_of(context, parallel=parallel, seed=seed)
-        box.install(prelude.SOURCE, values, prelude.modules())
+        box.install(prelude.SOURCE, values, prelude.helper_modules())
         self._variables: dict[str, str] = {}
         self._may_answer = False  # whether code has spoken of the answer dict
 

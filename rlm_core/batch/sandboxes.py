@@ -51,7 +51,7 @@ class Sandboxes:
         self, options: Mapping[str, Any], contexts: Mapping[str, Context], *, at_once: int
     ) -> None:
         self._options = {name: options[name] for name in SETTLED if name in options}
-        self._options["modules"] = prelude.modules()
+        self._options["modules"] = prelude.helper_modules()
         self._large = {name: contexts[name].text for name in _largest(contexts)}
         self._size = at_once + max(1, at_once // 8)
         self._lock = threading.Lock()

@@ -25,7 +25,7 @@ def pools_for(profiles: Profiles, size: int, resources: ExitStack) -> dict[str, 
         if wanted not in pools:
             limits = _limits(memory=profile.memory, step_seconds=profile.step_seconds)
             pool = SandboxPool(
-                size, limits=limits, isolation=profile.isolation, modules=prelude.modules()
+                size, limits=limits, isolation=profile.isolation, modules=prelude.helper_modules()
             )
             pools[wanted] = resources.enter_context(pool)
         by_profile[name] = pools[wanted]

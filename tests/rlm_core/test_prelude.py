@@ -18,8 +18,8 @@ def test_the_names_that_are_taken_are_those_that_a_session_has() -> None:
 
 
 def test_files_are_compiled_once_a_process() -> None:
-    assert prelude.modules() is prelude.modules()
-    code = dict(marshal.loads(prelude.modules().packed))["rlm_core.jsonish"]
+    assert prelude.helper_modules() is prelude.helper_modules()
+    code = dict(marshal.loads(prelude.helper_modules().packed))["rlm_core.jsonish"]
     assert isinstance(code, CodeType)
     assert code.co_filename == "<rlm_core.jsonish>"
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rlm_core import helper_modules
 from rlm_sandbox import Limits, SandboxPool
 from scripts.benches.contenders.episodes import Runtime
 
@@ -17,7 +18,7 @@ POOL_SIZE = 3
 @cache
 def _pool() -> SandboxPool:
     """Ends with this process."""
-    return SandboxPool(POOL_SIZE, isolation="full", limits=LIMITS)
+    return SandboxPool(POOL_SIZE, isolation="full", limits=LIMITS, modules=helper_modules())
 
 
 def _pooled(home: Path) -> dict[str, Any]:

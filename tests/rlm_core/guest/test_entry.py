@@ -20,7 +20,9 @@ def box() -> Iterator[Sandbox]:
         context = Context.from_documents(["one", "two"])
         box.load("P", context.text)
         box.install(
-            prelude.SOURCE, prelude.values_of(context, parallel=True, seed=5), prelude.modules()
+            prelude.SOURCE,
+            prelude.values_of(context, parallel=True, seed=5),
+            prelude.helper_modules(),
         )
         yield box
 
