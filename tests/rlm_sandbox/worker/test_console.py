@@ -109,3 +109,27 @@ def test_functions_of_one_cell_show_their_source_in_the_next_ones_tracebacks(
     console.run(1, "def f():\n    raise ValueError('inside')")
     code = "import traceback\ntry: f()\nexcept ValueError: print(traceback.format_exc())"
     assert "raise ValueError('inside')" in console.run(2, code).output
+
+
+def test_a_rehearsal_is_a_cell_that_leaves_no_trace(console: Console) -> None:
+    console.protect({"P": "text"})
+    console.run(1, "x = 1")
+    namespace, before = console.namespace, dict(console.namespace)
+    console._output.write("late")  # by a thread that the cell has left
+    console.rehearse()
+    assert console.namespace is namespace
+    assert dict(console.namespace) == before
+    assert console.run(2, "print(x, P)").output == "late1 text\n"
+
+
+def test_a_rehearsal_that_is_interrupted_leaves_the_session_as_it_was(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(_step: int, _code: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    console.run(1, "x = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(console, "_execute", execute)
+        console.rehearse()
+    assert console.run(2, "x").output == "1\n"
