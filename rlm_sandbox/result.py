@@ -47,7 +47,8 @@ class ExecResult:
     """Wall time less the time in which every part of the code waited for host functions."""
     cpu_seconds: float = 0.0
     peak_memory: int = 0
-    """Largest resident set of the worker so far, in bytes."""
+    """Largest resident set of the worker so far, in bytes: but for what a step held for less than a
+    third of a millisecond."""
     host_calls: int = 0
     truncated: bool = False
     """True when `stdout` was cut at `Limits.output_chars`."""

@@ -169,7 +169,7 @@ class Keeper:
         guard, step, process = link.guard, link.session.step, link.process
         assert guard is not None
         cpu = guard.cpu_seconds()
-        peak = max(guard.peak, process.peak_bytes())
+        peak = max(guard.peak, process.peak_bytes(wall))
         return Evidence(
             ending=ending,
             stopped=Outcome.CANCELLED if self.closed else guard.stopped,

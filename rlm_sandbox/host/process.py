@@ -7,6 +7,7 @@ that was given a recycled process id.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import select
@@ -20,6 +21,10 @@ from rlm_sandbox.confine.kernel_files import told
 
 _PAGE = resource.getpagesize()
 _PROCESS_CPU_CLOCK = 2  # CPUCLOCK_SCHED, for the whole process: <linux/posix-timers.h>
+
+GLIMPSE_SECONDS = 0.0003
+"""So short a step takes some megabytes at most and gives them back: in its result they are left
+out."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class SessionProcess:
         self.socket = sock
         self._pidfd = pidfd
         self._statm = self._status = -1
+        self._peak = 0  # as far as it is known
         self._closing = threading.Lock()  # another thread may signal it just then
         try:
             self.pid = _pid_of(pidfd)
@@ -79,15 +85,24 @@ class SessionProcess:
             return 0
         return int(fields[1]) * _PAGE if fields else 0
 
-    def peak_bytes(self) -> int:
-        """Its largest resident set so far; 0 when it is gone."""
+    def peak_bytes(self, seconds: float = math.inf) -> int:
+        """Its largest resident set so far; 0 when it is gone.
+
+        If it has run for only so many seconds since this was asked last, it may be what it holds
+        now, if that is more than before: to ask the kernel takes longer than a short step.
+        """
+        if seconds < GLIMPSE_SECONDS:
+            self._peak = max(self._peak, self.resident_bytes())
+            return self._peak
         try:
             status = os.pread(self._status, 4096, 0)
         except OSError:
             return 0
         # from the line's start: the code chooses its own name, which comes first
         _, _, rest = status.partition(b"\nVmHWM:")
-        return int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
+        peak = int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
+        self._peak = max(self._peak, peak)
+        return peak
 
     def queued_seconds(self) -> float:
         """How long its first thread has waited for a processor so far; 0 if that is not told."""

@@ -80,7 +80,8 @@ class Console:
         than a short step; the pages that all steps write to are copied by this. To use an object
         is to write to it: its references are counted there.
         """
-        session, self.namespace = self.namespace, {"__builtins__": {}}
+        session = self.namespace
+        self.namespace = {"__builtins__": {}}
         try:
             self._guarded(0, "rehearsal = 0")
         finally:

@@ -83,7 +83,7 @@ class FakeProcess(SessionProcess):
     def resident_bytes(self) -> int:
         return self.resident
 
-    def peak_bytes(self) -> int:
+    def peak_bytes(self, seconds: float = 0.0) -> int:
         return self.resident
 
     def pause(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rlm_sandbox.host.process import Death, ProcessGone, SessionProcess, death_of
+from rlm_sandbox.host.process import GLIMPSE_SECONDS, Death, ProcessGone, SessionProcess, death_of
 
 BUSY = "x = b'x' * 50_000_000\nprint('up', flush=True)\nwhile True: pass"
 
@@ -47,6 +47,19 @@ def test_its_memory_and_its_time_are_metered(held: SessionProcess) -> None:
     before = held.cpu_seconds()
     while held.cpu_seconds() <= before:  # it is busy
         pass
+
+
+def test_its_peak_after_a_short_time_is_what_it_holds_if_that_is_more_than_before(
+    held: SessionProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peak = held.peak_bytes()
+    for resident, seconds, told in [
+        (peak + 10, 0.0, peak + 10),
+        (peak - 10, 0.0, peak + 10),
+        (peak + 20, GLIMPSE_SECONDS, peak),
+    ]:
+        monkeypatch.setattr(held, "resident_bytes", lambda resident=resident: resident)
+        assert held.peak_bytes(seconds) == told
 
 
 def test_its_wait_for_a_processor_is_metered(held: SessionProcess) -> None:
