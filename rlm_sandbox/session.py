@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from msgspec import Struct
+
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
     Answer,
@@ -49,30 +51,26 @@ ALLOWED: dict[Phase, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Called:
+class Called(Struct, frozen=True):
     """The code calls a host function; then comes `Session.served`, then `Session.replying`."""
 
     call: Call
 
 
-@dataclass(frozen=True)
-class CallRefused:
+class CallRefused(Struct, frozen=True):
     """The code calls beyond its limits: it gets this as an exception."""
 
     call: int
     message: str
 
 
-@dataclass(frozen=True)
-class Replied:
+class Replied(Struct, frozen=True):
     """The worker has done what it was asked."""
 
     message: Ready | Attend | Answer | Refusal
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The step is over."""
 
     done: Done

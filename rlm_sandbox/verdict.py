@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import assert_never
+
+from msgspec import Struct
 
 from rlm_sandbox.host.process import Death
 from rlm_sandbox.limits import Limits
@@ -35,8 +36,7 @@ class Remains(Enum):
                 assert_never(self)
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """All that the controller and the kernel saw of one step."""
 
     ending: Done | WorkerGone | ProtocolViolation

@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from types import TracebackType
 
-import msgspec
+from msgspec.structs import replace
 
 from rlm_sandbox import values
 from rlm_sandbox.confine.layers import Layer
@@ -105,14 +105,14 @@ class Keeper:
     def _begin(self, terms: Terms) -> None:
         """Go on under these terms. Raises SessionLost."""
         self._terms = terms
-        self._spawn = msgspec.structs.replace(self._spawn, functions=tuple(terms.functions))
+        self._spawn = replace(self._spawn, functions=tuple(terms.functions))
         with self.asking() as link:
             link.begin(terms)
 
     # --- steps ----------------------------------------------------------------------------------
 
     def exec(self, code: str) -> ExecResult:
-        with self._taking_turn():
+        with _InUse(self):
             link = self._current()
             try:
                 return self._step(link, code)
@@ -275,7 +275,7 @@ class Keeper:
     @contextmanager
     def asking(self) -> Generator[Link]:
         """The link, for a question between steps. Raises AnswerLost or SessionLost."""
-        with self._taking_turn():
+        with _InUse(self):
             link = self._current()
             try:
                 yield link
@@ -299,7 +299,7 @@ class Keeper:
 
     def restore(self, handle: int) -> None:
         """Go back to a checkpoint, which stays. Raises CheckpointUnavailable."""
-        with self._taking_turn():
+        with _InUse(self):
             number = self._checkpoints.get(handle)
             link = self._link
             if number is None or link is None:
@@ -427,16 +427,19 @@ class Keeper:
 
     # --- turns and the end ----------------------------------------------------------------------
 
-    @contextmanager
-    def _taking_turn(self) -> Generator[None]:
+    def take_turn(self) -> None:
+        """Be used by this thread only. Raises SandboxBusy, SandboxClosed."""
         if self.closed:
             raise SandboxClosed("this sandbox is closed; open another")
-        with self._turn.taken():
-            try:
-                yield
-            finally:
-                if self.closed:
-                    self._drop()
+        self._turn.__enter__()
+
+    def give_turn_back(self) -> None:
+        """Be anybody's again, or nobody's: whoever has closed it meanwhile could not end it."""
+        try:
+            if self.closed:
+                self._drop()
+        finally:
+            self._turn.__exit__(None, None, None)
 
     def _drop(self) -> None:
         """Give the processes back, with every checkpoint."""
@@ -458,13 +461,33 @@ class Keeper:
         if self._turn.foreign:
             return  # a fork of the process whose worker it is
         try:
-            with self._turn.taken():
+            with self._turn:
                 self._drop()
         except SandboxBusy:  # whoever has the turn drops the worker when he gives it back
             with self._dropping:
                 if self._link is not None:
                     self._link.cancel()
             self._turn.wait()
+
+
+class _InUse:
+    """A keeper whose turn this thread has for the time of a block."""
+
+    __slots__ = ("_keeper",)
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def __enter__(self) -> None:
+        self._keeper.take_turn()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._keeper.give_turn_back()
 
 
 def _run(link: Link, code: str) -> _Ending:

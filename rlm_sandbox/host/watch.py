@@ -202,10 +202,10 @@ class Watch:
 
     def start(self) -> None:
         """Have the thread there before anything is added. Raises ControllerExhausted."""
-        if self._is_there():
+        if self._thread is not None:
             return
         with self._starting:
-            if not self._is_there():
+            if self._thread is None:
                 thread = threading.Thread(target=self._run, name="rlm-watch", daemon=True)
                 try:
                     thread.start()
@@ -213,11 +213,14 @@ class Watch:
                     raise ControllerExhausted(f"no step can be watched: {error}") from None
                 self._thread = thread
 
-    def _is_there(self) -> bool:
-        """One that an error has ended must be replaced: without it no limit holds."""
-        return self._thread is not None and self._thread.is_alive()
-
     def _run(self) -> None:
+        try:
+            self._look_on()
+        finally:  # one that an error has ended must be replaced: without it no limit holds
+            with self._starting:
+                self._thread = None
+
+    def _look_on(self) -> None:
         last_busy = time.monotonic()
         while True:
             now = time.monotonic()

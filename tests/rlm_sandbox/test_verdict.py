@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 
 import pytest
+from msgspec.structs import replace
 
 from rlm_sandbox.host.process import Death
 from rlm_sandbox.limits import Limits
@@ -46,12 +46,12 @@ def test_a_step_that_ran_to_its_end_is_ok_and_carries_what_was_measured() -> Non
 
 
 def test_cut_output_says_so_in_its_text() -> None:
-    result = verdict(dataclasses.replace(SEEN, truncated=True), LIMITS, Remains.ALL)
+    result = verdict(replace(SEEN, truncated=True), LIMITS, Remains.ALL)
     assert (result.stdout, result.truncated) == ("printed...<truncated>", True)
 
 
 def test_an_exception_of_the_code_is_passed_on_as_it_is() -> None:
-    seen = dataclasses.replace(SEEN, ending=done("error", "KeyError: 'x'"))
+    seen = replace(SEEN, ending=done("error", "KeyError: 'x'"))
     result = verdict(seen, LIMITS, Remains.ALL)
     assert (result.outcome, result.state, result.error) == (
         Outcome.ERROR,
@@ -73,7 +73,7 @@ def test_an_exception_of_the_code_is_passed_on_as_it_is() -> None:
 def test_what_the_worker_saw_itself_keeps_the_variables_and_says_so(
     ending: Done, outcome: Outcome, text: str
 ) -> None:
-    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, Remains.ALL)
+    result = verdict(replace(SEEN, ending=ending), LIMITS, Remains.ALL)
     assert (result.outcome, result.state) == (outcome, State.KEPT)
     assert text in str(result.error)
     assert "Variables are kept" in str(result.error)
@@ -93,7 +93,7 @@ def test_what_the_worker_saw_itself_keeps_the_variables_and_says_so(
 def test_a_worker_that_died_by_itself_says_why_and_what_is_left(
     death: Death | None, outcome: Outcome, text: str
 ) -> None:
-    seen = dataclasses.replace(SEEN, ending=GONE, death=death)
+    seen = replace(SEEN, ending=GONE, death=death)
     for remains, state, left in (
         (Remains.NOTHING, State.LOST, "All variables are lost"),
         (Remains.AS_BEFORE, State.RESTORED, "Variables are as they were before this step"),
@@ -106,7 +106,7 @@ def test_a_worker_that_died_by_itself_says_why_and_what_is_left(
 
 
 def test_a_step_that_the_kernel_ended_for_its_cpu_time_is_told_so() -> None:
-    seen = dataclasses.replace(SEEN, ending=GONE, death=Death(signal.SIGXCPU, 0), cpu_seconds=3.2)
+    seen = replace(SEEN, ending=GONE, death=Death(signal.SIGXCPU, 0), cpu_seconds=3.2)
     result = verdict(seen, LIMITS, Remains.AS_BEFORE)
     assert result.outcome is Outcome.CPU
     assert "3 s of CPU time" in str(result.error)
@@ -114,7 +114,7 @@ def test_a_step_that_the_kernel_ended_for_its_cpu_time_is_told_so() -> None:
 
 def test_a_broken_protocol_is_a_violation_that_is_named() -> None:
     ending = ProtocolViolation("Call while idle")
-    result = verdict(dataclasses.replace(SEEN, ending=ending), LIMITS, Remains.NOTHING)
+    result = verdict(replace(SEEN, ending=ending), LIMITS, Remains.NOTHING)
     assert (result.outcome, result.state) == (Outcome.VIOLATION, State.LOST)
     assert "Call while idle" in str(result.error)
 
@@ -134,14 +134,12 @@ STOPPED = [
 def test_a_step_that_was_stopped_has_reached_that_limit_however_it_ended(
     ending: Done | WorkerGone, stopped: Outcome, text: str
 ) -> None:
-    seen = dataclasses.replace(SEEN, ending=ending, stopped=stopped, death=Death(9, 0))
+    seen = replace(SEEN, ending=ending, stopped=stopped, death=Death(9, 0))
     result = verdict(seen, LIMITS, Remains.AS_BEFORE)
     assert result.outcome is stopped
     assert text in str(result.error)
 
 
 def test_a_session_that_is_over_is_not_blamed_on_the_step() -> None:
-    seen = dataclasses.replace(
-        SEEN, ending=done("interrupted"), stopped=Outcome.TIMEOUT, worker_seconds=0.1
-    )
+    seen = replace(SEEN, ending=done("interrupted"), stopped=Outcome.TIMEOUT, worker_seconds=0.1)
     assert "the session has used its 50 s" in str(verdict(seen, LIMITS, Remains.ALL).error)
