@@ -53,7 +53,7 @@ class Limits:
     session_seconds: float | None = None
     """Wall seconds from start to end of the session, waiting included. None: no limit."""
     memory: ByteSize = ByteSize("1GiB")
-    """What the session may hold beyond the contexts loaded into it.
+    """What the session may hold beyond the long texts loaded into it.
 
     With a control group the kernel holds the whole worker to it, checkpoints and shared memory
     included, plus 64 MiB for the interpreter and `tmp_bytes` for `/tmp`. Without one it is each

@@ -15,10 +15,12 @@ class Modules:
     ...     box.exec("from shouting import shout; shout('hello')").stdout
     "'HELLO'\\n"
 
-    They are run in this order, each after what it imports, once for all sandboxes that are given
-    equal ones: these share them, at no cost of their own. What the code may import of them is what
-    `imports` says; what `Sandbox.install` runs may import them all. Raises ValueError for a name
-    that is none, SyntaxError for source that is none.
+    They are run in this order, each after what it imports, once for all sandboxes and pools that
+    are made with equal ones: these share them, at no cost of their own, and are forks of a process
+    of their own that lives as long as this program. So have a few of them, not one a sandbox. They
+    run before the sandbox is sealed, with this program's rights. What the code may import of them
+    is what `imports` says; what `Sandbox.install` runs may import them all. Raises ValueError for a
+    name that is none, SyntaxError for source that is none.
     """
 
     def __init__(self, modules: Mapping[str, str | CodeType]) -> None:
@@ -26,7 +28,7 @@ class Modules:
             if not all(part.isidentifier() for part in name.split(".")):
                 raise ValueError(f"not the name of a module: {name!r}")
         self._codes = tuple(
-            (name, compile(given, f"<{name}>", "exec") if isinstance(given, str) else given)
+            (name, _compiled(given, name) if isinstance(given, str) else given)
             for name, given in modules.items()
         )
         self._hash = hash(self._codes)  # now: it takes a while
@@ -44,3 +46,7 @@ class Modules:
 
     def __repr__(self) -> str:
         return f"<Modules {', '.join(self.names)}>"
+
+
+def _compiled(source: str, name: str) -> CodeType:
+    return compile(source, f"<{name}>", "exec", dont_inherit=True)

@@ -98,9 +98,11 @@ class Sandbox:
         self._keeper.set(checked_name(name), value)
 
     def load(self, name: str, text: str) -> None:
-        """Give the session a text of any size under a protected name, by file descriptor.
+        """Give the session a text of any size under a protected name.
 
-        A cell that rebinds a protected name gets it back at its end. Raises SessionLost.
+        A cell that rebinds a protected name gets it back at its end. A text of more than 32,768
+        characters goes by file descriptor, and does not count as memory of the session. Raises
+        SessionLost.
         """
         self._keeper.add(Text(checked_name(name), text))
 
@@ -128,8 +130,8 @@ class Sandbox:
         """Run trusted source once as a module inside and protect the names in its `__all__`.
 
         Its globals hold the host functions, the loaded texts and `values`. The `modules` are loaded
-        before it, unless this sandbox was made with them. Raises SessionLost with the error if the
-        source fails.
+        before it, for this session alone, unless it has modules of these names already. Raises
+        SessionLost with the error if the source fails.
         """
         there = modules == self._keeper.breed.modules
         self._keeper.add(Prelude(source, dict(values or {}), None if there else modules))

@@ -28,12 +28,16 @@ class Networks:
 
     def enter_free(self) -> None:
         """Move this process into one that no worker is in. Raises OSError."""
-        if self._here is not None:
-            return
-        if self._free:
-            libc.setns(self._free[-1], namespaces.NEWNET)
-            self._here = self._free.pop()
-        else:
+        self._ended.clear()  # of others: processes that a module has started
+        while self._here is None and self._free:
+            found = self._free.pop()  # first of all: `leave` may put another there at any moment
+            try:
+                libc.setns(found, namespaces.NEWNET)
+            except OSError:  # a filter may refuse this alone
+                os.close(found)
+            else:
+                self._here = found
+        if self._here is None:
             libc.unshare(namespaces.NEWNET)
             flags = os.O_RDONLY | os.O_CLOEXEC
             self._here = os.open("self/ns/net", flags, dir_fd=self._proc)

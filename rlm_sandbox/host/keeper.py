@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 
 from msgspec.structs import replace
 
@@ -112,7 +111,7 @@ class Keeper:
     # --- steps ----------------------------------------------------------------------------------
 
     def exec(self, code: str) -> ExecResult:
-        with _InUse(self):
+        with self._taking_turn():
             link = self._current()
             try:
                 return self._step(link, code)
@@ -275,7 +274,7 @@ class Keeper:
     @contextmanager
     def asking(self) -> Generator[Link]:
         """The link, for a question between steps. Raises AnswerLost or SessionLost."""
-        with _InUse(self):
+        with self._taking_turn():
             link = self._current()
             try:
                 yield link
@@ -299,7 +298,7 @@ class Keeper:
 
     def restore(self, handle: int) -> None:
         """Go back to a checkpoint, which stays. Raises CheckpointUnavailable."""
-        with _InUse(self):
+        with self._taking_turn():
             number = self._checkpoints.get(handle)
             link = self._link
             if number is None or link is None:
@@ -427,19 +426,16 @@ class Keeper:
 
     # --- turns and the end ----------------------------------------------------------------------
 
-    def take_turn(self) -> None:
-        """Be used by this thread only. Raises SandboxBusy, SandboxClosed."""
+    @contextmanager
+    def _taking_turn(self) -> Generator[None]:
         if self.closed:
             raise SandboxClosed("this sandbox is closed; open another")
-        self._turn.__enter__()
-
-    def give_turn_back(self) -> None:
-        """Be anybody's again, or nobody's: whoever has closed it meanwhile could not end it."""
-        try:
-            if self.closed:
-                self._drop()
-        finally:
-            self._turn.__exit__(None, None, None)
+        with self._turn.taken():
+            try:
+                yield
+            finally:
+                if self.closed:
+                    self._drop()
 
     def _drop(self) -> None:
         """Give the processes back, with every checkpoint."""
@@ -461,33 +457,15 @@ class Keeper:
         if self._turn.foreign:
             return  # a fork of the process whose worker it is
         try:
-            with self._turn:
+            with self._turn.taken():
                 self._drop()
         except SandboxBusy:  # whoever has the turn drops the worker when he gives it back
             with self._dropping:
                 if self._link is not None:
                     self._link.cancel()
             self._turn.wait()
-
-
-class _InUse:
-    """A keeper whose turn this thread has for the time of a block."""
-
-    __slots__ = ("_keeper",)
-
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
-
-    def __enter__(self) -> None:
-        self._keeper.take_turn()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._keeper.give_turn_back()
+            with suppress(SandboxBusy), self._turn.taken():  # he may have been past that already
+                self._drop()
 
 
 def _run(link: Link, code: str) -> _Ending:

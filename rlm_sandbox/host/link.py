@@ -360,7 +360,11 @@ class Link:
     def protect(self, name: str, text: bytes) -> None:
         """Give the worker a text as the bytes of its UTF-8; they count as memory of the session."""
         self._ask(Protect(self.session.begin_request(), name, text))
-        self._base = self._base.with_text(name, len(text), 0)
+        before, self._base = self._base, self._base.with_text(name, len(text), 0)
+        if self._base.contexts != before.contexts:  # it replaces one that did not
+            with self._asked():
+                memory = self._limits.memory + self._base.contexts
+                self.worker.allow_memory(self.process, memory)
 
     def _hand_over(self, name: str, descriptor: int, size: int) -> None:
         seconds = self._terms.within(ANSWER_SECONDS, LAST_SECONDS)
@@ -397,6 +401,7 @@ class Link:
             yield
         finally:
             self.rest()
+            self.process.peak_bytes()  # a short step after it does not ask
             if self._charged is not None:  # what a question takes is no step's
                 self._charged += max(self._used() - before, 0.0)
 

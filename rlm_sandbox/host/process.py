@@ -86,10 +86,10 @@ class SessionProcess:
         return int(fields[1]) * _PAGE if fields else 0
 
     def peak_bytes(self, seconds: float = math.inf) -> int:
-        """Its largest resident set so far; 0 when it is gone.
+        """Its largest resident set so far; when it is gone 0, or what was known of it.
 
-        If it has run for only so many seconds since this was asked last, it may be what it holds
-        now, if that is more than before: to ask the kernel takes longer than a short step.
+        If it has run for only so few `seconds` since this was asked last, what it holds now is
+        looked at instead: to ask the kernel takes longer than a short step.
         """
         if seconds < GLIMPSE_SECONDS:
             self._peak = max(self._peak, self.resident_bytes())

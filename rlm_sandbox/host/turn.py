@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from types import TracebackType
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from rlm_sandbox.errors import SandboxBusy, SandboxClosed
 
@@ -22,7 +23,8 @@ class Turn:
         """True in a fork of the process that opened the sandbox."""
         return self._pid != os.getpid()
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def taken(self) -> Generator[None]:
         """Have the turn. Raises SandboxBusy if another has it, and SandboxClosed if foreign."""
         if self.foreign:
             raise SandboxClosed("this sandbox belongs to the process that opened it; open another")
@@ -30,16 +32,12 @@ class Turn:
             raise SandboxBusy(
                 "this sandbox is in use: it runs one step at a time. Use a sandbox for each thread."
             )
-        self._user = threading.get_ident()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._user = None
-        self._lock.release()
+        try:
+            self._user = threading.get_ident()
+            yield
+        finally:
+            self._user = None
+            self._lock.release()
 
     def wait(self) -> None:
         """Wait until nobody has it; not for oneself, as in a host function or a signal handler."""

@@ -146,6 +146,7 @@ class Zygote:
         self._socket.settimeout(START_SECONDS)
         try:
             ours, theirs = socket.socketpair()
+            ours.settimeout(START_SECONDS)
             with ours:
                 with theirs:
                     socket.send_fds(self._socket, [encode(Learn())], [theirs.fileno()])

@@ -99,7 +99,7 @@ class Console:
             self.scaffold, **values, __session__=self.namespace, __scaffold__=self.scaffold
         )
         sys.modules["prelude"] = module
-        exec(compile(source, "<prelude>", "exec"), names)  # noqa: S102 - the controller's own text
+        exec(_compiled(source, "<prelude>", "exec"), names)  # noqa: S102 - the controller's own text
         self.protect({name: names[name] for name in names["__all__"]})
 
     def protect(self, names: Mapping[str, object]) -> None:
@@ -134,7 +134,7 @@ class Console:
         linecache.cache[name] = (len(code), None, lines, name)
         if len(lines) == 1 and ";" not in code:
             try:  # the common short line: one compilation, which echoes an expression by itself
-                single = compile(lines[0].strip() + "\n", name, "single")
+                single = _compiled(lines[0].strip() + "\n", name, "single")
             except (SyntaxError, MemoryError):
                 pass  # say it below, with the code as it was given
             else:
@@ -161,8 +161,13 @@ def _split(code: str, name: str) -> tuple[CodeType, CodeType | None]:
     last = None
     if tree.body and isinstance(expression := tree.body[-1], ast.Expr):
         del tree.body[-1]
-        last = compile(ast.Expression(expression.value), name, "eval")
-    return compile(tree, name, "exec"), last
+        last = _compiled(ast.Expression(expression.value), name, "eval")
+    return _compiled(tree, name, "exec"), last
+
+
+def _compiled(code: str | ast.Module | ast.Expression, name: str, mode: str) -> CodeType:
+    """Compiled as in a file of its own, whatever this one imports from __future__."""
+    return compile(code, name, mode, dont_inherit=True)
 
 
 def _ending(error: BaseException) -> Ending:

@@ -7,6 +7,14 @@ import sys
 from types import ModuleType
 
 
+def load_new(packed: bytes) -> None:
+    """As `load`, where none of them may be there. Raises ImportError."""
+    for name, _ in marshal.loads(packed):  # noqa: S302 - from the controller
+        if name in sys.modules:
+            raise ImportError(f"a module {name!r} is there already: choose another name")
+    load(packed)
+
+
 def load(packed: bytes) -> None:
     """Run those that are not there yet, in their order. Raises whatever they raise."""
     for name, code in marshal.loads(packed):  # noqa: S302 - from the controller

@@ -60,7 +60,7 @@ class CapturedOutput(io.TextIOBase):
             self._printed += size
             if room > 0 and size:
                 self._keep(text if size <= room else text[:room])
-            elif self._printed > self._endless:
+            elif size and self._printed > self._endless:
                 raise OutputLimitReached
         return size
 

@@ -143,9 +143,9 @@ class Zygote:
             case Start():
                 pass  # out of descriptors: the controller sees both hang up
             case Hold() as hold:
-                self._requests.send(encode(_hold(hold, *descriptors)))
+                self._requests.send(encode(_hold(hold, descriptors)))
             case Learn():
-                self._requests.send(encode(_learn(*descriptors)))
+                self._requests.send(encode(_learn(descriptors)))
 
     def _end(self) -> NoReturn:
         """Leave after the last worker: there may be nobody else who sees an orphan's end."""
@@ -278,24 +278,26 @@ def _silence_standard_error() -> None:
     os.close(nowhere)
 
 
-def _hold(hold: Hold, descriptor: int) -> Held | Failed:
+def _hold(hold: Hold, descriptors: list[int]) -> Held | Failed:
     """Decode a text that is for all workers."""
     try:
-        text = read_text(os.dup(descriptor), hold.size)
+        text = read_text(*map(os.dup, descriptors), hold.size)
     except (OSError, TypeError, MemoryError, ValueError) as error:
         return Failed(f"the text {hold.name!r} cannot be held: {type(error).__name__}: {error}")
     HELD[hold.name] = text
     return Held(sys.getsizeof(text))
 
 
-def _learn(descriptor: int) -> Learnt | Failed:
+def _learn(descriptors: list[int]) -> Learnt | Failed:
     """Load modules that are for all workers."""
     try:
+        (descriptor,) = descriptors
         with open(descriptor, "rb", closefd=False) as source:
-            modules.load(source.read())
+            modules.load_new(source.read())
     except BaseException as error:  # noqa: BLE001 - they may raise anything
         text = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         return Failed(f"the modules cannot be loaded: {text}")
+    gc.collect()
     gc.freeze()  # as `_prepare` does
     return Learnt()
 

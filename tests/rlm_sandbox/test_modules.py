@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from rlm_sandbox import Modules
 
 def test_source_and_its_code_are_equal() -> None:
     source = "x = 1"
-    as_code = Modules({"one.two": compile(source, "<one.two>", "exec")})
+    as_code = Modules({"one.two": compile(source, "<one.two>", "exec", dont_inherit=True)})
     assert Modules({"one.two": source}) == as_code
     assert as_code.names == ("one.two",)
 
@@ -41,3 +42,10 @@ def test_source_that_is_none_is_refused_with_the_module_it_is_in() -> None:
 
 def test_the_code_is_not_shown() -> None:
     assert repr(Modules({"a": "secret = 1"})) == "<Modules a>"
+
+
+def test_source_is_compiled_as_in_a_file_of_its_own() -> None:
+    ((_, code),) = marshal.loads(Modules({"a": "def f(x: int): ..."}).packed)
+    made: dict[str, Any] = {}
+    exec(code, made)
+    assert made["f"].__annotations__ == {"x": int}

@@ -9,6 +9,7 @@ import pytest
 
 from rlm_sandbox import Sandbox
 from rlm_sandbox.confine.layers import Layer
+from rlm_sandbox.host.nursery import NURSERY, Breed
 from tests.rlm_sandbox import program
 from tests.rlm_sandbox.confine.hosts import needs
 
@@ -118,11 +119,54 @@ def test_workers_that_live_at_once_are_in_different_ones() -> None:
             box.close()
 
 
+def test_one_that_ends_in_the_midst_of_it_is_not_taken_for_the_one_entered() -> None:
+    needs(Layer.NET)
+    program.run(
+        PRELUDE
+        + """
+from rlm_sandbox.confine import libc
+entered(1), entered(2), mine.leave(1)
+enter = libc.setns
+def interrupted(descriptor, flags):
+    enter(descriptor, flags)
+    mine.leave(2)
+libc.setns = interrupted
+first = entered(3)
+libc.setns = enter
+assert entered(4) != first
+"""
+    )
+
+
+def test_where_none_can_be_entered_again_each_is_new() -> None:
+    needs(Layer.NET)
+    program.run(
+        PRELUDE
+        + """
+from rlm_sandbox.confine import libc
+def refuse(descriptor, flags):
+    raise PermissionError("setns")
+libc.setns = refuse
+before = len(os.listdir("/proc/self/fd"))
+one = entered(1)
+mine.leave(1)
+assert entered(2) != host
+assert len(os.listdir("/proc/self/fd")) == before + 1
+"""
+    )
+
+
 def test_workers_one_after_the_other_share_a_few() -> None:
     needs(Layer.NET, Layer.PID)
-    seen = set()
-    for _ in range(30):
+    for _ in range(12):
         with Sandbox(isolation="full") as box:
-            seen.add(network_of(box))
-        time.sleep(0.01)  # its zygote has to see its end
-    assert len(seen) < 15
+            link = box._keeper._link
+            assert link is not None
+        time.sleep(0.02)  # its zygote has to see its end
+    zygote = NURSERY._zygotes[Breed("full")].pid
+    try:
+        held = [file.readlink() for file in Path(f"/proc/{zygote}/fd").iterdir()]
+    except PermissionError:
+        pytest.skip("only root may look at the descriptors of a zygote")
+    networks = [str(file) for file in held if str(file).startswith("net:")]
+    assert 1 <= len(networks) < 8  # of those that were at once in the tests before

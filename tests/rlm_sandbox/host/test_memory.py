@@ -67,6 +67,18 @@ def test_a_text_that_is_refused_leaves_the_limit_as_it_was(tmp_path: Path) -> No
         assert printed(box, limits) == before
 
 
+def test_a_short_text_in_place_of_a_long_one_takes_the_room_of_that_away() -> None:
+    limits = "import resource\nprint(resource.getrlimit(resource.RLIMIT_DATA)[0])"
+    with Sandbox(imports="all") as box:
+        if "rlimits" not in box.layers:
+            pytest.skip("there are no limits of a process")
+        before = int(printed(box, limits))
+        box.load("P", "x" * 40 * MB)
+        assert int(printed(box, limits)) >= before + 40 * MB
+        box.load("P", "x")
+        assert int(printed(box, limits)) < before + MB
+
+
 def test_code_that_changes_what_a_pool_shares_has_it_charged_to_itself() -> None:
     change = "import ctypes\nctypes.memset(id(P) + 100, 65, len(P) - 100)"
     limits = Limits(memory="32MiB", tmp_bytes="1MiB")

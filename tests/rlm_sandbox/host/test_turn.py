@@ -14,23 +14,23 @@ from tests.waiting import PATIENCE
 
 def test_it_is_nobody_elses_until_it_is_given_back() -> None:
     turn = Turn()
-    with turn, pytest.raises(SandboxBusy, match="Use a sandbox for each thread"):
-        turn.__enter__()
-    with turn:
+    with turn.taken(), pytest.raises(SandboxBusy, match="Use a sandbox for each thread"):
+        turn.taken().__enter__()
+    with turn.taken():
         pass
 
 
 def test_an_error_gives_it_back() -> None:
     turn = Turn()
-    with pytest.raises(ZeroDivisionError), turn:
+    with pytest.raises(ZeroDivisionError), turn.taken():
         raise ZeroDivisionError
-    with turn:
+    with turn.taken():
         pass
 
 
 def test_who_has_it_does_not_wait_for_himself() -> None:
     turn = Turn()
-    with turn:
+    with turn.taken():
         turn.wait()
 
 
@@ -42,7 +42,7 @@ def test_another_waits_until_it_is_given_back() -> None:
         waited.set()
 
     thread = threading.Thread(target=wait)
-    with turn:
+    with turn.taken():
         thread.start()
         assert not waited.wait(0.05)
     assert waited.wait(PATIENCE)
@@ -54,4 +54,4 @@ def test_it_is_no_turn_of_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert turn.foreign
     with pytest.raises(SandboxClosed, match="the process that opened it"):
-        turn.__enter__()
+        turn.taken().__enter__()

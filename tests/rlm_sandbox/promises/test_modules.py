@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import psutil
 import pytest
 
 from rlm_sandbox import (
@@ -14,7 +15,6 @@ from rlm_sandbox import (
     StartFailed,
     recycle_zygotes,
 )
-from rlm_sandbox.host.nursery import NURSERY
 from tests.rlm_sandbox.promises.running import printed
 
 
@@ -63,6 +63,11 @@ def test_re_takes_a_context_a_list_or_a_tuple_as_text(box: Sandbox) -> None:
     assert printed(box, "print(re.findall(r'=(.)', ctx))") == "['1', '2']\n"
     assert printed(box, "import re\nprint(re.sub('a', 'b', ['xa', 'ay']))") == "xb\nby\n"
     assert printed(box, "print(re.search('b$', ('a', 'b')).group())") == "b\n"
+
+
+def processes() -> set[int]:
+    """This program's own: its zygotes, and what else it has started."""
+    return {child.pid for child in psutil.Process().children()}
 
 
 STAMPED = Modules({"stamps": "import time\nstamp = time.time_ns()\ncalls = []"})
@@ -116,11 +121,16 @@ def test_modules_of_an_install_are_not_there_before_it() -> None:
 
 
 def test_a_module_that_fails_is_named_and_leaves_no_zygote() -> None:
-    before = NURSERY.pids()
+    before = processes()
     broken = Modules({"fine": "", "broken": "1 / 0"})
     with pytest.raises(StartFailed, match=r"ZeroDivisionError: .*; in the module 'broken'"):
         Sandbox(modules=broken)
-    assert NURSERY.pids() == before
+    assert processes() == before
+
+
+def test_a_module_of_a_name_that_is_taken_is_refused() -> None:
+    with pytest.raises(StartFailed, match="a module 'statistics' is there already"):
+        Sandbox(modules=Modules({"statistics": ""}))
 
 
 @pytest.mark.parametrize(
@@ -131,10 +141,10 @@ def test_modules_that_end_the_zygote_or_never_end_are_an_error(
     source: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rlm_sandbox.host.zygote.START_SECONDS", 2.0)
-    before = NURSERY.pids()
+    before = processes()
     with pytest.raises(StartFailed, match=f"could not load <Modules deadly>: {why}"):
         Sandbox(modules=Modules({"deadly": source}))
-    assert NURSERY.pids() == before
+    assert processes() == before
 
 
 def test_a_zygote_that_is_recycled_has_the_modules_again() -> None:

@@ -133,3 +133,16 @@ def test_a_rehearsal_that_is_interrupted_leaves_the_session_as_it_was(
         patch.setattr(console, "_execute", execute)
         console.rehearse()
     assert console.run(2, "x").output == "1\n"
+
+
+def test_a_rehearsal_is_nothing_that_is_printed(console: Console) -> None:
+    console.run(1, "x = 1")
+    console._output.write("x" * 2_000_000)  # by a thread that the cell has left
+    console.rehearse()
+    assert console.run(2, "x").truncated
+
+
+@pytest.mark.parametrize("code", ["def f(x: int): ...", "1\ndef f(x: int): ...\nf"])
+def test_a_cell_is_compiled_as_in_a_file_of_its_own(console: Console, code: str) -> None:
+    console.run(1, code)
+    assert console.run(2, "f.__annotations__['x'](7.9)").output == "7\n"
