@@ -7,10 +7,9 @@ counted. This file imports no socket, os, time or threading: it can be run from 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rlm_sandbox.limits import Limits
 from rlm_sandbox.protocol import (
@@ -79,8 +78,7 @@ class Ended(Struct, frozen=True):
 Event = Called | CallRefused | Replied | Ended
 
 
-@dataclass
-class Clock:
+class Clock(Struct):
     """The worker's own wall time, in seconds: what passes while no host call is pending."""
 
     started: float
@@ -101,8 +99,7 @@ class Clock:
         return until - self.started - self.waited
 
 
-@dataclass
-class Step:
+class Step(Struct):
     """What has been seen of the step that runs."""
 
     number: int

@@ -430,12 +430,15 @@ class Keeper:
     def _taking_turn(self) -> Generator[None]:
         if self.closed:
             raise SandboxClosed("this sandbox is closed; open another")
-        with self._turn.taken():
+        self._turn.take()
+        try:  # in a generator, which is closed when a signal's handler raises anywhere
+            yield
+        finally:
             try:
-                yield
-            finally:
                 if self.closed:
                     self._drop()
+            finally:
+                self._turn.give_back()
 
     def _drop(self) -> None:
         """Give the processes back, with every checkpoint."""
@@ -456,16 +459,26 @@ class Keeper:
         self.closed = True
         if self._turn.foreign:
             return  # a fork of the process whose worker it is
+        if self._dropped():
+            return
+        # Whoever has the turn drops the worker when he gives it back, or was past that already.
+        with self._dropping:
+            if self._link is not None:
+                self._link.cancel()
+        self._turn.wait()
+        self._dropped()
+
+    def _dropped(self) -> bool:
+        """Give the processes back, if nobody has the turn."""
         try:
-            with self._turn.taken():
-                self._drop()
-        except SandboxBusy:  # whoever has the turn drops the worker when he gives it back
-            with self._dropping:
-                if self._link is not None:
-                    self._link.cancel()
-            self._turn.wait()
-            with suppress(SandboxBusy), self._turn.taken():  # he may have been past that already
-                self._drop()
+            self._turn.take()
+        except SandboxBusy:
+            return False
+        try:
+            self._drop()
+        finally:
+            self._turn.give_back()
+        return True
 
 
 def _run(link: Link, code: str) -> _Ending:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from rlm_sandbox.errors import SandboxBusy, SandboxClosed
 
@@ -23,8 +21,7 @@ class Turn:
         """True in a fork of the process that opened the sandbox."""
         return self._pid != os.getpid()
 
-    @contextmanager
-    def taken(self) -> Generator[None]:
+    def take(self) -> None:
         """Have the turn. Raises SandboxBusy if another has it, and SandboxClosed if foreign."""
         if self.foreign:
             raise SandboxClosed("this sandbox belongs to the process that opened it; open another")
@@ -32,12 +29,12 @@ class Turn:
             raise SandboxBusy(
                 "this sandbox is in use: it runs one step at a time. Use a sandbox for each thread."
             )
-        try:
-            self._user = threading.get_ident()
-            yield
-        finally:
-            self._user = None
-            self._lock.release()
+        self._user = threading.get_ident()
+
+    def give_back(self) -> None:
+        """Have it no longer."""
+        self._user = None
+        self._lock.release()
 
     def wait(self) -> None:
         """Wait until nobody has it; not for oneself, as in a host function or a signal handler."""

@@ -64,8 +64,12 @@ class Channel:
 
     def send(self, message: FromWorker) -> None:
         data = frame(encode(message))
-        with Shield(self), self._sending:
-            self.socket.sendall(data)
+        if self.shielded:  # as it is between two cells
+            with self._sending:
+                self.socket.sendall(data)
+        else:
+            with Shield(self), self._sending:
+                self.socket.sendall(data)
 
     def listen_for_interrupts(self) -> None:
         signal.signal(signal.SIGINT, self._on_interrupt)

@@ -21,6 +21,7 @@ from rlm_sandbox.host import link as link_module
 from rlm_sandbox.host.link import Link
 from tests.processes import outliving
 from tests.rlm_sandbox.promises.running import PATIENCE, printed
+from tests.waiting import until
 
 DIES = "import os\nos._exit(1)"
 
@@ -213,3 +214,16 @@ def test_an_answer_is_not_waited_for_when_the_session_is_over(
             box.get("x")
         assert not box.closed
         rescue.cancel()
+
+
+def test_one_that_is_closed_just_as_its_user_leaves_is_ended_all_the_same() -> None:
+    box = Sandbox()
+    worker, keeper = psutil.Process(link_of(box).process.pid), box._keeper
+    keeper._turn.take()  # by a thread that has seen, a moment ago, that it is open
+    closing = threading.Thread(target=box.close)
+    closing.start()
+    until(lambda: keeper.closed)
+    keeper._turn.give_back()
+    closing.join(PATIENCE)
+    assert keeper._link is None
+    assert outliving([worker], PATIENCE) == []

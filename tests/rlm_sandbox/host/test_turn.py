@@ -14,24 +14,17 @@ from tests.waiting import PATIENCE
 
 def test_it_is_nobody_elses_until_it_is_given_back() -> None:
     turn = Turn()
-    with turn.taken(), pytest.raises(SandboxBusy, match="Use a sandbox for each thread"):
-        turn.taken().__enter__()
-    with turn.taken():
-        pass
-
-
-def test_an_error_gives_it_back() -> None:
-    turn = Turn()
-    with pytest.raises(ZeroDivisionError), turn.taken():
-        raise ZeroDivisionError
-    with turn.taken():
-        pass
+    turn.take()
+    with pytest.raises(SandboxBusy, match="Use a sandbox for each thread"):
+        turn.take()
+    turn.give_back()
+    turn.take()
 
 
 def test_who_has_it_does_not_wait_for_himself() -> None:
     turn = Turn()
-    with turn.taken():
-        turn.wait()
+    turn.take()
+    turn.wait()
 
 
 def test_another_waits_until_it_is_given_back() -> None:
@@ -42,9 +35,10 @@ def test_another_waits_until_it_is_given_back() -> None:
         waited.set()
 
     thread = threading.Thread(target=wait)
-    with turn.taken():
-        thread.start()
-        assert not waited.wait(0.05)
+    turn.take()
+    thread.start()
+    assert not waited.wait(0.05)
+    turn.give_back()
     assert waited.wait(PATIENCE)
     thread.join()
 
@@ -54,4 +48,4 @@ def test_it_is_no_turn_of_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert turn.foreign
     with pytest.raises(SandboxClosed, match="the process that opened it"):
-        turn.taken().__enter__()
+        turn.take()
