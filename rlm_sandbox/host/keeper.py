@@ -1,23 +1,15 @@
-"""Keeps one session going through the lives of its processes.
-
-Before every step a checkpoint of the session sleeps. When the step destroys its process, whatever
-the way, the checkpoint is woken and is the session from then on. The checkpoint is taken right
-after the step before, while the caller thinks about the next one; what the session was given since
-is given again. Until the first step there is nothing to save: a new worker that is set up in the
-same way is the same. If saving failed, an older checkpoint is better than none, and is said to be.
-"""
+"""What a Sandbox owns: one session, used by one thread at a time, whose steps become results."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
 from rlm_sandbox import values
-from rlm_sandbox.confine.layers import Layer
 from rlm_sandbox.errors import (
     CheckpointUnavailable,
     SandboxBusy,
@@ -26,8 +18,9 @@ from rlm_sandbox.errors import (
     SessionLost,
 )
 from rlm_sandbox.host import loss
+from rlm_sandbox.host.lifeline import Lifeline
 from rlm_sandbox.host.link import Link
-from rlm_sandbox.host.nursery import NURSERY, Breed
+from rlm_sandbox.host.nursery import Breed
 from rlm_sandbox.host.setup import SetUp, Variable
 from rlm_sandbox.host.terms import Functions, Terms
 from rlm_sandbox.host.turn import Turn
@@ -40,53 +33,32 @@ _Ending = Done | WorkerGone | ProtocolViolation
 
 
 class Keeper:
-    """What a Sandbox owns and must give back."""
+    """A session on its lifeline, and whose turn it is to use it."""
 
-    def __init__(self, breed: Breed, spawn: Spawn, terms: Terms) -> None:
-        self.breed = breed
-        self._spawn = spawn
-        self._terms = terms
-        self._setup: list[SetUp] = []
-        self._saves = terms.limits.checkpoints > 0 and Layer.GATE in NURSERY.layers(breed)
+    def __init__(self, life: Lifeline) -> None:
+        self.life = life
         self._turn = Turn()
-        self._dropping = threading.Lock()  # nobody signals a worker that is being closed
         self._branching = threading.Lock()  # whoever has it may wake what the running step needs
         self._stepping: Link | None = None  # the one that runs a step
-        self._link: Link | None = None
-        self._pristine = True  # no step has run: a new worker with the same set-up is the same
-        self._since: list[SetUp] = []  # what it was given since its last checkpoint
         self._untold: str | None = None  # a loss that the caller has not heard of
-        self._checkpoints: dict[int, int] = {}  # the caller's: by handle, the number in the worker
         self._handles = 0
-        self.closed = False
 
     @classmethod
     def start(cls, breed: Breed, spawn: Spawn, terms: Terms) -> Keeper:
         """A keeper with a fresh worker."""
-        keeper = cls(breed, spawn, terms)
-        keeper._new_worker()
+        keeper = cls(Lifeline(breed, spawn, terms))
+        keeper.life.new_worker()
         return keeper
 
-    def _new_worker(self) -> Link:
-        """Start a worker and give it what every worker of this sandbox has."""
-        link = Link.start(self.breed, self._spawn, self._terms)
-        self._pristine = True
-        self._since.clear()
-        with self._dropping:
-            self._link = link
-        if self.closed:  # by another thread, which had no worker to end yet
-            self._drop()
-            raise SandboxClosed("this sandbox was closed while it started")
-        try:
-            for item in self._setup:
-                item.apply(link)
-        except (WorkerGone, ProtocolViolation) as error:
-            self._drop()
-            raise SessionLost(f"the worker was lost while it was set up ({error})") from None
-        except BaseException:
-            self._drop()
-            raise
-        return link
+    @property
+    def breed(self) -> Breed:
+        """What kind of worker the session lives in."""
+        return self.life.breed
+
+    @property
+    def closed(self) -> bool:
+        """True once it was closed."""
+        return self.life.ended
 
     def rehearse(self) -> None:
         """Make the first step as fast as any other. Raises SessionLost."""
@@ -98,13 +70,13 @@ class Keeper:
 
         Only before the first step. Raises SessionLost.
         """
-        assert self._pristine
-        self._begin(Terms.from_now(self._terms.limits, functions))
+        assert self.life.pristine
+        self._begin(Terms.from_now(self.life.terms.limits, functions))
 
     def _begin(self, terms: Terms) -> None:
         """Go on under these terms. Raises SessionLost."""
-        self._terms = terms
-        self._spawn = replace(self._spawn, functions=tuple(terms.functions))
+        self.life.terms = terms
+        self.life.spawn = replace(self.life.spawn, functions=tuple(terms.functions))
         with self.asking() as link:
             link.begin(terms)
 
@@ -120,7 +92,7 @@ class Keeper:
                 raise
 
     def _step(self, link: Link, code: str) -> ExecResult:
-        self._save_first(link)
+        self.life.save_first(link)
         started = time.monotonic()
         self._stepping = link
         try:
@@ -131,9 +103,9 @@ class Keeper:
         wall = time.monotonic() - started
         if isinstance(ending, Done):
             evidence = self._evidence(link, ending, wall)
-            self._pristine = False
-            self._save(link)
-            return verdict(evidence, self._terms.limits, Remains.ALL)
+            self.life.pristine = False
+            self.life.save(link)
+            return verdict(evidence, self.life.terms.limits, Remains.ALL)
         return self._after_the_end(link, ending, wall)
 
     def _after_the_end(
@@ -149,7 +121,7 @@ class Keeper:
         worker.share()  # so that it can be asked even if the session is lost
         try:
             # First wake the checkpoint: a dead process that held much takes a while to be gone.
-            remains = self._recover(link)
+            remains = self.life.recover(link)
             death = worker.death(number) if died else None
         finally:
             worker.release()
@@ -162,7 +134,7 @@ class Keeper:
                 cpu_seconds=max(evidence.cpu_seconds, used),
                 peak_memory=max(evidence.peak_memory, death.peak_memory),
             )
-        return verdict(evidence, self._terms.limits, remains)
+        return verdict(evidence, self.life.terms.limits, remains)
 
     def _evidence(self, link: Link, ending: _Ending, wall: float) -> Evidence:
         guard, step, process = link.guard, link.session.step, link.process
@@ -182,72 +154,21 @@ class Keeper:
             host_calls=step.calls,
         )
 
-    # --- what is saved, and what is left --------------------------------------------------------
-
-    def _save(self, link: Link) -> None:
-        """Save what a step has left, while the caller thinks. Between steps the process stands."""
-        if not self._saves:
-            link.rest()
-            return
-        with suppress(WorkerGone):  # it ended right after: the next step finds out
-            link.save()
-            self._since.clear()
-
-    def _save_first(self, link: Link) -> None:
-        """Have a checkpoint of the session as it is now, if there is anything to lose."""
-        if self._pristine or not self._saves:
-            return
-        link.settle()
-        if link.outdated or not link.restorable:
-            self._save(link)
-            link.settle()
-
-    def _recover(self, link: Link) -> Remains:
-        """The session process is lost: go back to the state before the step, if it was saved."""
-        if not self.closed and self._pristine:
-            self._drop()
-            return Remains.AS_BEFORE
-        link.process.kill()  # first: a checkpoint that it was to make will then not be waited for
-        link.settle()
-        remains = Remains.AS_EARLIER if link.outdated else Remains.AS_BEFORE
-        checkpoint = None if self.closed else link.detach()
-        if checkpoint is None or not self._replace(link, checkpoint):
-            self._drop()
-            return Remains.NOTHING
-        return remains
-
-    def _replace(self, link: Link, checkpoint: int) -> bool:
-        """Go on with a checkpoint in place of this process."""
-        try:
-            revived = link.revive(checkpoint, replace=True)
-        except OSError:  # this process is out of descriptors, although three have become free
-            revived = None
-        if revived is None:
-            return False
-        with self._dropping:
-            self._link = revived
-        self._pristine = False
-        try:
-            for item in self._since:
-                item.apply(revived)
-        except (WorkerGone, ProtocolViolation, SandboxError):
-            return False
-        self._save(revived)
-        return True
+    # --- after a loss ---------------------------------------------------------------------------
 
     def _go_back(self, link: Link) -> None:
         """After an exception that came at any moment: leave nothing half done."""
-        if self._link is link and link.idle:
+        if self.life.link is link and link.idle:
             return
         remains = Remains.NOTHING
         try:
-            if self._link is link:
-                remains = self._recover(link)
-            elif self._link is not None:  # it is the one that was about to take over
-                remains = Remains.AS_BEFORE if self._link.idle else Remains.NOTHING
+            if self.life.link is link:
+                remains = self.life.recover(link)
+            elif self.life.link is not None:  # it is the one that was about to take over
+                remains = Remains.AS_BEFORE if self.life.link.idle else Remains.NOTHING
         finally:
             if remains is Remains.NOTHING:
-                self._drop()
+                self.life.drop()
             self._untold = loss.untold(remains)
 
     def _current(self) -> Link:
@@ -255,21 +176,18 @@ class Keeper:
         untold, self._untold = self._untold, None
         if untold is not None:
             raise SessionLost(untold)
-        return self._link or self._new_worker()
+        return self.life.link or self.life.new_worker()
 
     # --- between steps --------------------------------------------------------------------------
 
     def set(self, name: str, value: object) -> None:
         """Give the session a variable. Raises ValueRefused."""
-        self.add(Variable(name, values.encode_capped(value, self._terms.limits.value_bytes)))
+        self.add(Variable(name, values.encode_capped(value, self.life.terms.limits.value_bytes)))
 
     def add(self, item: SetUp) -> None:
         """Apply something now, and again to every process that replaces this one without it."""
         with self.asking() as link:
-            item.apply(link)
-            self._since = [other for other in self._since if not item.replaces(other)] + [item]
-            if self._pristine or not isinstance(item, Variable):
-                self._setup = [other for other in self._setup if not item.replaces(other)] + [item]
+            self.life.give(link, item)
 
     @contextmanager
     def asking(self) -> Generator[Link]:
@@ -279,7 +197,7 @@ class Keeper:
             try:
                 yield link
             except (WorkerGone, ProtocolViolation) as error:
-                raise loss.over_a_question(self._recover(link), error) from None
+                raise loss.over_a_question(self.life.recover(link), error) from None
             except SandboxError:
                 raise
             except BaseException:
@@ -293,30 +211,30 @@ class Keeper:
         with self.asking() as link:
             number = self._saved_now(link)
             self._handles += 1
-            self._checkpoints[self._handles] = number
+            self.life.pinned[self._handles] = number
             return self._handles
 
     def restore(self, handle: int) -> None:
         """Go back to a checkpoint, which stays. Raises CheckpointUnavailable."""
         with self._taking_turn():
-            number = self._checkpoints.get(handle)
-            link = self._link
+            number = self.life.pinned.get(handle)
+            link = self.life.link
             if number is None or link is None:
                 raise CheckpointUnavailable(
                     "this checkpoint is gone: it was closed, or its worker was lost"
                 )
             if (last := link.detach()) is not None:
                 link.worker.drop(last)
-            del self._checkpoints[handle]
-            self._since.clear()
+            del self.life.pinned[handle]
+            self.life.since.clear()
             try:
-                woken = self._replace(link, number)
+                woken = self.life.replace(link, number)
             except BaseException:
-                self._drop()
+                self.life.drop()
                 self._untold = loss.untold(Remains.NOTHING)
                 raise
             if not woken:
-                self._drop()
+                self.life.drop()
                 raise CheckpointUnavailable(
                     "this checkpoint could not be woken; the session is lost, the next use starts "
                     "empty"
@@ -326,15 +244,15 @@ class Keeper:
             except CheckpointUnavailable:
                 raise
             except BaseException:
-                assert self._link is not None
-                self._go_back(self._link)
+                assert self.life.link is not None
+                self._go_back(self.life.link)
                 raise
 
     def _save_again(self, handle: int) -> None:
         """A checkpoint of the caller's is used up once it was woken: make another of that state."""
-        assert self._link is not None
+        assert self.life.link is not None
         try:
-            self._checkpoints[handle] = self._saved_now(self._link)
+            self.life.pinned[handle] = self._saved_now(self.life.link)
         except (WorkerGone, ProtocolViolation, CheckpointUnavailable) as error:
             raise CheckpointUnavailable(
                 f"the session is as at the checkpoint, which could not be kept, though: {error}"
@@ -342,10 +260,7 @@ class Keeper:
 
     def forget(self, handle: int) -> None:
         """Free a checkpoint."""
-        number = self._checkpoints.pop(handle, None)
-        with self._dropping:
-            if number is not None and self._link is not None:
-                self._link.worker.drop(number)
+        self.life.unpin(handle)
 
     def fork(self, functions: Functions | None = None) -> Keeper:
         """A keeper of an independent session that goes on from here.
@@ -354,19 +269,20 @@ class Keeper:
         """
         with self._branching:
             stepping = self._stepping
-            branch = None if stepping is None or self._pristine else self._branch(stepping)
+            branch = None if stepping is None or self.life.pristine else self._branch(stepping)
         revived = branch if stepping is not None else self._wake_beside()
-        twin = Keeper(self.breed, self._spawn, self._terms.apart())
-        twin._setup = list(self._setup)
-        twin._link = revived
-        twin._pristine = revived is None
+        life = Lifeline(self.breed, self.life.spawn, self.life.terms.apart())
+        life.setup = list(self.life.setup)
+        life.link = revived
+        life.pristine = revived is None
+        twin = Keeper(life)
         try:
             if revived is None:
-                twin._new_worker()
+                life.new_worker()
             else:
-                revived.adopt(twin._terms)
+                revived.adopt(life.terms)
             if functions is not None:
-                twin._begin(self._terms.offering(functions))
+                twin._begin(self.life.terms.offering(functions))
         except BaseException:
             twin.close()
             raise
@@ -377,12 +293,12 @@ class Keeper:
         self._require_saves()
         reason = "it could not be saved, or is gone"
         try:
-            revived = link.branch([item.apply for item in self._since])
+            revived = link.branch([item.apply for item in self.life.since])
         except (OSError, WorkerGone, ProtocolViolation, SandboxError) as error:
             revived, reason = None, str(error)
         if revived is None:
             raise CheckpointUnavailable(f"the state before this step cannot be had: {reason}")
-        self._since.clear()
+        self.life.since.clear()
         return revived
 
     def _wake_beside(self) -> Link:
@@ -402,15 +318,15 @@ class Keeper:
 
     def _saved_now(self, link: Link) -> int:
         self._require_saves()
-        limits = self._terms.limits
-        if len(self._checkpoints) >= limits.checkpoints:
+        limits = self.life.terms.limits
+        if len(self.life.pinned) >= limits.checkpoints:
             raise CheckpointUnavailable(
-                f"{len(self._checkpoints)} checkpoints are alive, as many as Limits.checkpoints "
+                f"{len(self.life.pinned)} checkpoints are alive, as many as Limits.checkpoints "
                 "allows: close one first"
             )
         link.save()
-        self._since.clear()
-        self._pristine = False
+        self.life.since.clear()
+        self.life.pristine = False
         failure = link.settle()
         number = link.detach() if failure is None else None
         if number is None:
@@ -418,7 +334,7 @@ class Keeper:
         return number
 
     def _require_saves(self) -> None:
-        if not self._saves:
+        if not self.life.saves:
             raise CheckpointUnavailable(
                 "there are no checkpoints with Limits(checkpoints=0), with isolation='none', or on "
                 "a kernel whose seccomp has no user notifications (before Linux 5.9)"
@@ -436,35 +352,18 @@ class Keeper:
         finally:
             try:
                 if self.closed:
-                    self._drop()
+                    self.life.drop()
             finally:
                 self._turn.give_back()
 
-    def _drop(self) -> None:
-        """Give the processes back, with every checkpoint."""
-        with self._dropping:
-            link, self._link = self._link, None
-        if self.closed:  # for good: what is loaded can be large, and this may be part of a cycle
-            self._setup.clear()
-            self._since.clear()
-        checkpoints, self._checkpoints = self._checkpoints, {}
-        if link is not None:
-            try:
-                for number in checkpoints.values():
-                    link.worker.drop(number)
-            finally:
-                link.close()
-
     def close(self) -> None:
-        self.closed = True
+        self.life.ended = True
         if self._turn.foreign:
             return  # a fork of the process whose worker it is
         if self._dropped():
             return
         # Whoever has the turn drops the worker when he gives it back, or was past that already.
-        with self._dropping:
-            if self._link is not None:
-                self._link.cancel()
+        self.life.cancel()
         self._turn.wait()
         self._dropped()
 
@@ -475,7 +374,7 @@ class Keeper:
         except SandboxBusy:
             return False
         try:
-            self._drop()
+            self.life.drop()
         finally:
             self._turn.give_back()
         return True

@@ -241,7 +241,7 @@ def many_destructive_steps(count: int) -> None:
 
 def counts(box: Sandbox) -> tuple[int, int, int]:
     """Processes of the worker, descriptors and threads of this process."""
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     link.settle()
     census = Census.take()
@@ -254,7 +254,7 @@ def more(before: tuple[int, ...], now: tuple[int, ...]) -> bool:
 
 def memory_of_the_trusted(box: Sandbox) -> int:
     """Private memory of this process and of the worker's init, in bytes."""
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     process = psutil.Process(link.process.pid)
     while (above := process.parent()) is not None and above.ppid() != psutil.Process().pid:

@@ -41,7 +41,7 @@ def without(*layers: Layer, limits: Limits | None = None) -> Generator[Keeper]:
 
 
 def session_of(keeper: Keeper) -> psutil.Process:
-    link = keeper._link
+    link = keeper.life.link
     assert link is not None
     return psutil.Process(link.process.pid)
 
@@ -89,8 +89,8 @@ def test_an_init_that_is_killed_leaves_neither_session_nor_checkpoint(
 ) -> None:
     with without(*off) as keeper:
         keeper.exec("x = 1")
-        assert keeper._link is not None
-        keeper._link.settle()
+        assert keeper.life.link is not None
+        keeper.life.link.settle()
         had = init_of(keeper).children(recursive=True)
         init_of(keeper).kill()
         assert outliving(had, PATIENCE) == []

@@ -234,7 +234,7 @@ def test_forty_sandboxes_open_at_once_work_and_leave_nothing() -> None:
 
 def test_a_worker_that_is_killed_from_outside_is_a_crash_at_the_next_use() -> None:
     with Sandbox() as box:
-        link = box._keeper._link
+        link = box._keeper.life.link
         assert link is not None
         os.kill(link.process.pid, signal.SIGKILL)
         assert box.exec("print('x')").outcome is Outcome.CRASHED

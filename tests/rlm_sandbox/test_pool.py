@@ -44,7 +44,7 @@ def test_nothing_of_one_user_is_there_for_the_next(pool: SandboxPool) -> None:
     pids = set()
     for number in range(6):
         with pool.checkout() as box:
-            link = box._keeper._link
+            link = box._keeper.life.link
             assert link is not None
             pids.add(link.process.pid)
             assert printed(box, "print('secret' in globals())") == "False\n"
@@ -65,7 +65,7 @@ def test_functions_are_there_after_a_crash_before_and_after_the_first_step(
     pool: SandboxPool,
 ) -> None:
     with pool.checkout({"who": lambda: "me"}) as box:
-        link = box._keeper._link
+        link = box._keeper.life.link
         assert link is not None
         os.kill(link.process.pid, 9)
         box.exec("1")
@@ -229,7 +229,7 @@ def test_all_share_the_context_without_a_copy() -> None:
         for _ in range(3):
             with pool.checkout() as box:
                 assert printed(box, "len(P), P.count('context')") == f"({len(TEXT)}, 1000000)\n"
-                link = box._keeper._link
+                link = box._keeper.life.link
                 assert link is not None
                 shared, own = shared_and_own(link.process.pid)
                 assert shared > len(TEXT) > own

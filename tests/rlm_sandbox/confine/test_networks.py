@@ -99,7 +99,7 @@ assert len(os.listdir("/proc/self/fd")) - before == networks.MOST_FREE
 
 
 def network_of(box: Sandbox) -> int:
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     try:
         return Path(f"/proc/{link.process.pid}/ns/net").stat().st_ino
@@ -160,7 +160,7 @@ def test_workers_one_after_the_other_share_a_few() -> None:
     needs(Layer.NET, Layer.PID)
     for _ in range(12):
         with Sandbox(isolation="full") as box:
-            link = box._keeper._link
+            link = box._keeper.life.link
             assert link is not None
         time.sleep(0.02)  # its zygote has to see its end
     zygote = NURSERY._zygotes[Breed("full")].pid

@@ -50,7 +50,7 @@ def test_code_has_no_more_memory_however_often_it_is_given_a_text() -> None:
         for _ in range(20):
             with contextlib.suppress(AnswerLost, SessionLost):  # it asked for too much this time
                 box.load("P", "x" * 2 * MB)
-        link = box._keeper._link
+        link = box._keeper.life.link
         assert link is not None
         assert link._base.contexts <= 4 * 2 * MB
 

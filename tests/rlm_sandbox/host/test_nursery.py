@@ -64,7 +64,7 @@ def test_a_zygote_is_replaced_after_its_share_of_workers_and_these_live_on() -> 
 
 
 def init_of(box: Sandbox) -> int:
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     return psutil.Process(link.process.pid).ppid()
 

@@ -32,7 +32,7 @@ def counting(request: pytest.FixtureRequest) -> Iterator[tuple[Sandbox, psutil.P
 
 
 def session_of(box: Sandbox) -> psutil.Process:
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     return psutil.Process(link.process.pid)
 

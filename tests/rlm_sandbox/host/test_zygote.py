@@ -41,7 +41,7 @@ def cradles() -> set[int]:
 
 
 def init_of(box: Sandbox) -> int | None:
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     return psutil.Process(link.process.pid).ppid()
 

@@ -28,7 +28,7 @@ def _gated(box: Sandbox) -> None:
 
 def checkpoints_of(box: Sandbox) -> list[psutil.Process]:
     """Every process of the worker but its init and the session process."""
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     session = psutil.Process(link.process.pid)
     init = session
@@ -42,7 +42,7 @@ def checkpoints_of(box: Sandbox) -> list[psutil.Process]:
 
 
 def settled(box: Sandbox) -> None:
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     link.settle()
 

@@ -89,7 +89,7 @@ def test_workers_of_a_settled_zygote_copy_less_of_it() -> None:
 
         def copied(box):
             time.sleep(0.2)
-            return psutil.Process(box._keeper._link.process.pid).memory_full_info().uss
+            return psutil.Process(box._keeper.life.link.process.pid).memory_full_info().uss
 
         with Sandbox() as first:
             before = copied(first)

@@ -40,7 +40,7 @@ def test_the_death_of_the_session_process_is_reported_as_it_was(
 
 def test_the_session_process_is_a_child_of_its_init_and_both_end_with_the_sandbox() -> None:
     with Sandbox() as box:
-        link = box._keeper._link
+        link = box._keeper.life.link
         assert link is not None
         session = psutil.Process(link.process.pid)
         init = session.parent()
@@ -49,7 +49,7 @@ def test_the_session_process_is_a_child_of_its_init_and_both_end_with_the_sandbo
 
 
 def test_the_session_ends_when_its_init_is_killed(box: Sandbox) -> None:
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     session = psutil.Process(link.process.pid)
     init = session.parent()
@@ -80,7 +80,7 @@ while True: pass
 
 def begin_numbers_at(box: Sandbox, number: int) -> None:
     """As if the code had made that many threads: the next process id of its namespace."""
-    link = box._keeper._link
+    link = box._keeper.life.link
     assert link is not None
     set_last = f"echo {number} > /proc/sys/kernel/ns_last_pid"
     target = str(link.process.pid)
@@ -98,7 +98,7 @@ def test_a_fork_that_runs_away_is_found_though_process_ids_have_begun_anew() -> 
         if not {"gate", "pid"} <= set(box.layers):
             pytest.skip("there is no gate, or no pid namespace")
         box.exec("x = 1")
-        link = box._keeper._link
+        link = box._keeper.life.link
         assert link is not None
         link.settle()
         session = psutil.Process(link.process.pid)
