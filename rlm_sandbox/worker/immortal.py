@@ -25,16 +25,16 @@ _ADDRESSES = 1 << 47
 """Bytes of address space that a process may use."""
 
 
-def immortalize() -> int:
-    """Make every object immortal that there is now; returns how many. 0 where it cannot be done.
+def immortalize(*roots: object) -> int:
+    """Make these objects immortal and all that they lead to, or every one that there is now.
 
-    Takes some 0.5 microseconds an object.
+    Returns how many it were: 0 where it cannot be done. Takes some 0.5 microseconds an object.
     """
     if not _counts_are_as_expected():
         return 0
     counts = _all_memory()
     made = 0
-    left: list[object] = [*_of_types(), *_tracked()]
+    left: list[object] = [*roots] if roots else [*_of_types(), *_tracked()]
     while left:
         fresh = []
         for each in left:

@@ -143,6 +143,7 @@ class Zygote:
             case Start():
                 pass  # out of descriptors: the controller sees both hang up
             case Hold() as hold:
+                self._settle()  # a pool will want many workers at once, and waits for its text
                 self._requests.send(encode(_hold(hold, descriptors)))
             case Learn():
                 self._requests.send(encode(_learn(descriptors)))
@@ -200,6 +201,11 @@ class Zygote:
         gc.collect()
         gc.freeze()  # so that a collection in a worker does not copy pages shared with the zygote
         if settings.packages:  # of which there are so many objects that it would be waited for
+            self._settle()
+
+    def _settle(self) -> None:
+        """Have all workers to come share what is in memory now."""
+        if not self._settled:
             immortalize()
             self._settled = True
 
@@ -227,9 +233,7 @@ class Zygote:
     def _prepare_cradle(self, place: Prepare) -> None:
         """Have a cradle ready in this place, and no other."""
         assert self._wall is not None
-        if not self._settled:  # now that the first worker is up nobody waits
-            immortalize()
-            self._settled = True
+        self._settle()  # now that the first worker is up nobody waits
         if self._cradle is not None:
             self._cradle.leave()
             self._cradle = None
@@ -285,6 +289,7 @@ def _hold(hold: Hold, descriptors: list[int]) -> Held | Failed:
     except (OSError, TypeError, MemoryError, ValueError) as error:
         return Failed(f"the text {hold.name!r} cannot be held: {type(error).__name__}: {error}")
     HELD[hold.name] = text
+    immortalize(text)  # to count a reference to it would copy a page of it, which may be a huge one
     return Held(sys.getsizeof(text))
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rlm_sandbox import Sandbox
+from rlm_sandbox import Sandbox, SandboxPool
 from rlm_sandbox.worker import immortal
 from tests.rlm_sandbox import program
 from tests.waiting import until
@@ -98,3 +98,22 @@ def test_workers_of_a_settled_zygote_copy_less_of_it() -> None:
                 print(copied(later) / before < 0.85)
     """)
     assert out == "True\n"
+
+
+@needs_immortality
+def test_the_workers_of_a_pool_find_it_so_from_the_first_on() -> None:
+    code = "import ast, sys\nprint(sys.getrefcount(P) > 2**30, sys.getrefcount(ast.parse) > 2**30)"
+    with SandboxPool(1, context="a text", imports="all") as pool, pool.checkout() as box:
+        assert box.exec(code).stdout == "True True\n"
+
+
+@needs_immortality
+def test_only_what_is_named_is_made_so() -> None:
+    out = program.run("""
+        import sys
+        from rlm_sandbox.worker.immortal import immortalize
+        named, other = ["".join(["a", "b"])], ["".join(["c", "d"])]
+        print(immortalize(named))
+        print([sys.getrefcount(each) > 2**30 for each in (named, named[0], other, other[0])])
+    """)
+    assert out == "2\n[True, True, False, False]\n"
