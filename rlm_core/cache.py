@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ FILE_NAME = "replies.sqlite3"
 _LOG_PAGES = 256
 """Pages of 4 KiB of the write-ahead log, above which it is written back: whoever opens reads it."""
 MOST_PENDING = 100
+LOCKED_SECONDS = 30.0
+"""How long to wait for another process that uses the file."""
 _SELECT = "select key, text, usage from replies where key = ?"
 _Row = tuple[str, str, str]
 _SCHEMA = """
@@ -152,14 +155,31 @@ class FileCache:
         return self._connection
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have a log kept ahead of the file. Two that open a new one at once are told that it is locked
+    without having waited for each other: then it is tried again."""
+    import sqlite3
+
+    deadline = time.monotonic() + LOCKED_SECONDS
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.002)
+        else:
+            return
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     import sqlite3
 
-    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=LOCKED_SECONDS, check_same_thread=False)
     try:
         # Write-ahead logging lets processes read while one writes; a lost power supply may cost
         # the last replies, never the file.
-        connection.execute("pragma journal_mode = wal")
+        _write_ahead(connection)
         connection.execute("pragma synchronous = normal")
         connection.execute(f"pragma wal_autocheckpoint = {_LOG_PAGES}")
         if sys.version_info >= (3, 12):

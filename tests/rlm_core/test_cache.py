@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,6 +81,23 @@ def test_a_closed_cache_opens_again_when_it_is_used(tmp_path: Path) -> None:
     cache.close()
     assert cache.get("k") == RECORD
     cache.close()
+
+
+def test_several_owners_may_make_the_file_at_once(tmp_path: Path) -> None:
+    """SQLite tells one of them that it is locked, and does not wait first."""
+    for number in range(40):
+        owners = [FileCache(tmp_path / str(number)) for _ in range(4)]
+        start = threading.Barrier(len(owners))
+
+        def keep(key: str, owner: FileCache, start: threading.Barrier = start) -> None:
+            start.wait()
+            owner.set(key, RECORD)
+
+        with ThreadPoolExecutor(len(owners)) as threads:
+            list(threads.map(keep, "abcd", owners))
+        assert all(owner.get(key) == RECORD for key in "abcd" for owner in owners)
+        for owner in owners:
+            owner.close()
 
 
 def test_many_threads_and_two_owners_share_one_file(tmp_path: Path) -> None:
