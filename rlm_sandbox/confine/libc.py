@@ -92,8 +92,8 @@ def may_signal(pid: int) -> bool:
 
 def prctl(option: int, *arguments: int) -> int:
     """prctl(2). Raises OSError."""
-    result = _libc.prctl(option, *arguments, *_ZEROS[len(arguments) :])
-    return result if result >= 0 else _checked(result, f"prctl({option})")
+    rest = _ZEROS[len(arguments) :]
+    return _checked(_libc.prctl(option, *arguments, *rest), f"prctl({option})")
 
 
 def set_process_name(name: str) -> None:

@@ -26,7 +26,7 @@ from rlm_sandbox.verdict import Remains
 class Lifeline:
     """The process that a session lives in now, and all that another one needs to take its place.
 
-    One thread at a time uses it; `end` and `cancel` may come from any.
+    One thread at a time uses it; any may `cancel`, `unpin` and set `ended`.
     """
 
     def __init__(self, breed: Breed, spawn: Spawn, terms: Terms) -> None:

@@ -354,8 +354,7 @@ class Link:
                 grown = self.process.resident_bytes() - before
                 self._base = self._base.with_text(name, size, grown)
             finally:  # even when the text was refused
-                memory = self._limits.memory + self._base.contexts
-                self.worker.allow_memory(self.process, memory)
+                self._allow_memory()
 
     def protect(self, name: str, text: bytes) -> None:
         """Give the worker a text as the bytes of its UTF-8; they count as memory of the session."""
@@ -363,8 +362,11 @@ class Link:
         before, self._base = self._base, self._base.with_text(name, len(text), 0)
         if self._base.contexts != before.contexts:  # it replaces one that did not
             with self._asked():
-                memory = self._limits.memory + self._base.contexts
-                self.worker.allow_memory(self.process, memory)
+                self._allow_memory()
+
+    def _allow_memory(self) -> None:
+        """What the session may hold, beside the texts that it has."""
+        self.worker.allow_memory(self.process, self._limits.memory + self._base.contexts)
 
     def _hand_over(self, name: str, descriptor: int, size: int) -> None:
         seconds = self._terms.within(ANSWER_SECONDS, LAST_SECONDS)

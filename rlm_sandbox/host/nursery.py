@@ -30,6 +30,7 @@ class Breed:
     texts: Texts | None = None
     """What its workers find under these names, protected: they share it without a copy."""
     modules: Modules | None = None
+    """What its workers find loaded."""
 
 
 WORKERS_PER_ZYGOTE = 1_000

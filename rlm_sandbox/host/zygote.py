@@ -153,7 +153,10 @@ class Zygote:
                 ours.sendall(modules.packed)
             answer = self._answer()
         except OSError as error:
-            raise StartFailed(f"the zygote could not load {modules!r}: {error}") from None
+            raise StartFailed(
+                f"the zygote could not load {modules!r}: {error}. A module may neither end its "
+                f"process nor take longer than {START_SECONDS:.0f} s"
+            ) from None
         self._socket.settimeout(None)
         assert isinstance(answer, Learnt)
 
