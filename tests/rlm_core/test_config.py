@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from rlm_core.config import Options, SubcallOptions, configure
+from rlm_core.config import Options, SandboxOptions, SubcallOptions, configure
 from rlm_core.errors import ConfigError
 from rlm_core.policy import Policy
 from rlm_sandbox import SandboxPool
+from tests.rlm_core.helped import is_helped
 
 
 def test_the_defaults_are_those_that_programs_rely_on() -> None:
@@ -69,3 +70,8 @@ def test_the_sandboxes_of_a_pool_have_the_options_of_the_pool() -> None:
         assert configure({"pool": pool}).sandbox.pool is pool
         with pytest.raises(ConfigError, match="give imports= to SandboxPool"):
             configure({"pool": pool, "imports": "all"})
+
+
+def test_a_sandbox_of_a_run_has_the_helpers_loaded() -> None:
+    with SandboxOptions().open({}, nested=False) as box:
+        assert is_helped(box)

@@ -11,6 +11,7 @@ from rlm_core.batch.sandboxes import MOST_LARGE, Sandboxes
 from rlm_core.context import Context
 from rlm_sandbox import Limits
 from rlm_sandbox.errors import IsolationUnavailable, SandboxClosed
+from tests.rlm_core.helped import is_helped
 
 
 @pytest.fixture
@@ -35,9 +36,11 @@ def test_a_large_context_is_in_its_sandboxes_from_the_start(made: list[Sandboxes
     boxes = make(made, law=text, note="small")
     with boxes.pool("law").checkout() as box:
         assert box.holds("P", text)
+        assert is_helped(box)
         assert box.exec("print(P[:5])").stdout == "large\n"
     with boxes.pool("note").checkout() as box:
         assert not box.holds("P", "small")
+        assert is_helped(box)
     assert boxes.pool("note") is boxes.pool() is not boxes.pool("law")
 
 
