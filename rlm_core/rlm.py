@@ -106,7 +106,7 @@ class RLM:
         what was paid before included. Raises what the root model's adapter raises,
         SandboxError where code cannot be run, and TraceError where the trace is of another run.
         """
-        return self._running(query, context, output, resume).run_here()
+        return self.prepare(query, context, output=output, resume=resume).run_here()
 
     def start(
         self,
@@ -120,9 +120,38 @@ class RLM:
 
         Raises ConfigError at once for a context or a type that will not do.
         """
-        running = self._running(query, context, output, resume)
+        running = self.prepare(query, context, output=output, resume=resume)
         running.begin()
         return running
+
+    def prepare(
+        self,
+        query: str,
+        context: Context | None = None,
+        *,
+        output: object = None,
+        resume: Path | str | None = None,
+    ) -> Running[RunResult[Any]]:
+        """A run that has not begun: `begin` it, or `run_here` for one that others may cancel.
+
+        Raises ConfigError at once for a context or a type that will not do.
+        """
+        question = Question(
+            query,
+            _checked(context),
+            None if output is None else answer_type(output),
+            None if resume is None else Path(resume),
+        )
+        equipment = Equipment(
+            self.config,
+            self._models,
+            self.cache,
+            self._providers,
+            self.event_listener,
+            self.logger,
+            owner=self,
+        )
+        return Running(partial(carry_out, equipment, question))
 
     @overload
     async def arun(self, query: str, context: Context | None = None) -> tuple[str, Trace]: ...
@@ -155,26 +184,6 @@ class RLM:
             await asyncio.wait([ended])
             raise
         return running.result()
-
-    def _running(
-        self, query: str, context: Context | None, output: object, resume: Path | str | None
-    ) -> Running[RunResult[Any]]:
-        question = Question(
-            query,
-            _checked(context),
-            None if output is None else answer_type(output),
-            None if resume is None else Path(resume),
-        )
-        equipment = Equipment(
-            self.config,
-            self._models,
-            self.cache,
-            self._providers,
-            self.event_listener,
-            self.logger,
-            owner=self,
-        )
-        return Running(partial(carry_out, equipment, question))
 
 
 def answer_type(output: object) -> AnswerType:

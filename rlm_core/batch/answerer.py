@@ -11,6 +11,7 @@ import logging
 import re
 import threading
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -18,6 +19,7 @@ from rlm_core.batch.budget import UNLIMITED
 from rlm_core.batch.outcome import NOTHING, Completed, Stopped, failure
 from rlm_core.batch.sandboxes import SETTLED, Sandboxes
 from rlm_core.batch.task import Chat, Files, Inline, Loaded, Shared
+from rlm_core.cache import is_failure
 from rlm_core.chat_request import Asked, Straight
 from rlm_core.context import Context
 from rlm_core.digest import short_digest
@@ -85,7 +87,9 @@ class Answerer:
         self._lock = threading.Lock()
         self._running: set[Running[RunResult[Any]]] = set()
         self._stopped = False
-        RLM(models.root, **self._options)  # options that cannot work are an error now, not later
+        checked = RLM(models.root, **self._options)  # what cannot work is an error now, not later
+        self._own_cache = None if manner.options.get("cache") else checked.cache
+        self._options["cache"] = checked.cache  # one connection to its file, not one a task
         self._sandboxes = Sandboxes(manner.options, self._contexts, at_once=at_once)
 
     def answer(self, attempt: Attempt) -> Outcome:
@@ -98,8 +102,15 @@ class Answerer:
             return failure(error)
 
     def close(self) -> None:
-        """End the sandboxes that stand ready. Idempotent."""
+        """End the sandboxes that stand ready, and close the cache. Idempotent."""
         self._sandboxes.close()
+        try:
+            if self._own_cache is not None:
+                self._own_cache.close()
+        except Exception as error:
+            if not is_failure(error):
+                raise
+            logger.warning("the cache cannot be written, its last replies are not kept: %s", error)
 
     def stop(self) -> None:
         """Cancel all runs; those that are asked for later are stopped as well."""
@@ -117,21 +128,17 @@ class Answerer:
         name = source.name if isinstance(source, Shared) else None
         pool = self._sandboxes.pool(name)
         rlm = RLM(self._models.root, **self._options, policy=policy, trace_path=trace, pool=pool)
-        context = self._context(source)
+        task, context = attempt.task, self._context(source)
+        prepare = partial(rlm.prepare, task.question, context, output=task.output)
         if attempt.lost and trace is not None and trace.exists():
             try:  # what was paid for before the process died is not paid for again
-                return self._outcome(self._started(rlm, attempt.task, context, trace), trace)
+                return self._outcome(prepare(resume=trace), trace)
             except TraceError as error:
-                logger.info("task %s begins anew: %s", attempt.task.id, error)
-        return self._outcome(self._started(rlm, attempt.task, context, None), trace)
-
-    def _started(
-        self, rlm: RLM, task: Task, context: Context, resume: Path | None
-    ) -> Running[RunResult[Any]]:
-        return rlm.start(task.question, context, output=task.output, resume=resume)
+                logger.info("task %s begins anew: %s", task.id, error)
+        return self._outcome(prepare(), trace)
 
     def _straight(self, source: Chat, request: Straight, policy: Policy) -> Running[RunResult[Any]]:
-        running: Running[RunResult[Any]] = Running(
+        return Running(
             StraightQuestion(
                 self._models.root,
                 request.messages,
@@ -140,11 +147,9 @@ class Answerer:
                 self._options["provider_limits"],
             )
         )
-        running.begin()
-        return running
 
     def _outcome(self, running: Running[RunResult[Any]], trace: Path | None) -> Outcome:
-        """Wait for a run. Raises TraceError only; then it has not begun."""
+        """Run it, in this thread. Raises TraceError only; then it has not begun."""
         told = None if trace is None else str(trace)
         with self._lock:
             self._running.add(running)
@@ -152,7 +157,7 @@ class Answerer:
         if stopped:
             running.cancel()
         try:
-            return _completed(running.result(), told)
+            return _completed(running.run_here(), told)
         except TraceError:
             raise
         except RunCancelled:

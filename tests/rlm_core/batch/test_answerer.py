@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from rlm_core.batch.models import Pair
 from rlm_core.batch.outcome import Completed, Failed, Stopped, Verdict
 from rlm_core.batch.schedule import Attempt
 from rlm_core.batch.task import Chat, Files, Inline, Loaded, Shared, Source, Task
+from rlm_core.cache import FILE_NAME, FileCache
 from rlm_core.chat_request import Asked, Straight
 from rlm_core.context import Context
 from rlm_core.errors import ConfigError
@@ -25,6 +27,7 @@ from rlm_core.policy import Policy, Price
 
 LOOK = "```python\nprint(P)\n```"
 TELL = "FINAL_VAR: P"
+FINAL = "FINAL: hi"
 
 
 def attempt(source: Source, question: str = "Q?", **more: Any) -> Attempt:
@@ -153,6 +156,65 @@ def test_what_a_run_raises_is_data(tmp_path: Path, answerer: Makes) -> None:
 def test_options_that_cannot_work_are_told_before_any_task(answerer: Makes) -> None:
     with pytest.raises(ConfigError, match="max_concurrent_subcalls"):
         answerer(options={"max_concurrent_subcalls": 0})
+
+
+class NotingThreads:
+    """Answers, and notes in which threads it is called."""
+
+    instant = True
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def complete(
+        self, messages: list[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
+    ) -> ModelResponse:
+        self.threads.add(threading.get_ident())
+        return ModelResponse(FINAL if "Hello" in messages[-1]["content"] else TELL, Usage(1, 1, 2))
+
+
+def test_a_task_runs_in_the_thread_that_answers_it(answerer: Makes) -> None:
+    model = NotingThreads()
+    made = answerer(model=model)
+    assert answer(made, Inline("t")) == "t"
+    assert answer(made, Chat(Straight(({"role": "user", "content": "Hello"},)))) == FINAL
+    assert model.threads == {threading.get_ident()}
+
+
+def test_all_tasks_share_one_connection_to_the_cache(
+    tmp_path: Path, answerer: Makes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    connect = sqlite3.connect
+
+    def noted(path: Path, **options: Any) -> sqlite3.Connection:
+        opened.append(path)
+        return connect(path, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    ask = "```python\nsaid = llm_query('one ' + P)\n```"
+    model = FakeAdapter(
+        script=[ask, "first", "FINAL_VAR: said", ask, "second", "FINAL_VAR: said"], cacheable=True
+    )
+    made = answerer(model=model)
+    assert answer(made, Inline("a")) == "first"
+    assert answer(made, Inline("b")) == "second"
+    assert opened == [tmp_path / "cache" / FILE_NAME]
+
+
+def test_a_cache_that_fails_at_the_end_is_told_and_fails_no_batch(
+    answerer: Makes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = answerer("FINAL: done")
+    assert answer(made, Inline("t")) == "done"
+
+    def full(_: FileCache) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileCache, "close", full)
+        made.close()
+    assert "its last replies are not kept: database or disk is full" in caplog.text
 
 
 class Waiting:
