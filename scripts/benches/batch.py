@@ -1,6 +1,6 @@
 """How near a batch comes to its model: tasks a second, beside what the model alone would allow.
 
-    scripts/bench batch [--tasks 1000] [--concurrency 1 8 64] [--delay 0.05]
+    scripts/bench batch [--tasks 1000] [--concurrency 1 8 64] [--delay 0.05 0.5]
 
 A real server answers each call after the delay; a task is two calls with a step of code between
 them, in a sandbox of its own. `ideal` is tasks x calls x delay / concurrency: no program at all.
@@ -24,6 +24,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from rlm_sandbox.confine import privileges
+
 SUMMARY = "How near a batch comes to its model."
 CALLS = 2
 HERE = Path(__file__).resolve()
@@ -46,6 +50,7 @@ print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 class Row:
     """A batch of so many tasks at once; times are seconds."""
 
+    delay: float
     concurrency: int
     tasks: int
     ideal: float
@@ -60,7 +65,8 @@ class Row:
         """A line of the table."""
         limit = self.processor * self.tasks / (os.cpu_count() or 1)
         return (
-            f"{self.concurrency:>11} {self.tasks / self.batch:>8.1f} {self.batch:>8.2f} "
+            f"{self.delay:>6g} {self.concurrency:>11} {self.tasks / self.batch:>8.1f} "
+            f"{self.batch:>8.2f} "
             f"{self.ideal:>8.2f} {self.batch / self.ideal:>8.2f} {self.directly:>9.2f} "
             f"{self.batch / self.directly:>9.2f} {self.processor * 1e3:>10.1f} {limit:>8.2f} "
             f"{self.memory / 1e6:>8.0f}"
@@ -68,7 +74,7 @@ class Row:
 
 
 HEAD = (
-    f"{'concurrency':>11} {'tasks/s':>8} {'seconds':>8} {'ideal':>8} {'x ideal':>8} "
+    f"{'delay':>6} {'concurrency':>11} {'tasks/s':>8} {'seconds':>8} {'ideal':>8} {'x ideal':>8} "
     f"{'directly':>9} {'x direct':>9} {'processor':>10} {'limit':>8} {'MB':>8}"
 )
 
@@ -115,6 +121,7 @@ def measure(url: str, tasks: int, concurrency: int, delay: float) -> Row:
         given.write_text("\n".join(map(json.dumps, lines)))
         paths = [str(given), f"{directory}/results.jsonl", f"{directory}/cache"]
         before = os.times()
+        others = set(psutil.Process().children())
         done = subprocess.run(
             [sys.executable, "-c", RUNS_A_BATCH, url, *paths, str(concurrency)],
             stdout=subprocess.PIPE,
@@ -122,11 +129,14 @@ def measure(url: str, tasks: int, concurrency: int, delay: float) -> Row:
             check=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
+        for orphan in set(psutil.Process().children()) - others:  # what a zygote used is told last
+            orphan.wait()
         after = os.times()
     seconds, memory = map(float, done.stdout.split())
     used = after.children_user + after.children_system
     used -= before.children_user + before.children_system
     return Row(
+        delay,
         concurrency,
         tasks,
         tasks * CALLS * delay / concurrency,
@@ -142,10 +152,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench batch", description=SUMMARY)
     parser.add_argument("--tasks", type=int, default=1_000)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[8, 64])
-    parser.add_argument("--delay", type=float, default=0.05, help="seconds of each call")
+    parser.add_argument(
+        "--delay", type=float, nargs="+", default=[0.05, 0.5], help="seconds of each call"
+    )
     given = parser.parse_args(arguments)
+    privileges.adopt_orphans()
     print(HEAD)
-    with slow_model(given.delay) as url:
-        for concurrency in given.concurrency:
-            print(measure(url, given.tasks, concurrency, given.delay).shown(), flush=True)
+    for delay in given.delay:
+        with slow_model(delay) as url:
+            for concurrency in given.concurrency:
+                print(measure(url, given.tasks, concurrency, delay).shown(), flush=True)
     return 0
