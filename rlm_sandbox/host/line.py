@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import math
+import select
 import socket
 import threading
 import time
+from array import array
+from contextlib import suppress
 
 import msgspec
 
@@ -52,31 +57,39 @@ class Line:
         try:
             if within is None:
                 self._socket.sendall(data)
-                return
-            self._socket.settimeout(within)
-            try:
-                self._socket.sendall(data)
-            finally:
-                self._socket.settimeout(None)
+            else:
+                self._send_within(data, within)
         except TimeoutError:
             raise
         except OSError as error:
             raise WorkerGone(str(error)) from None
+
+    def _send_within(self, data: bytes, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self._socket.send(left, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                self._await(select.POLLOUT, deadline)
 
     def send_descriptor(self, descriptor: int, within: float) -> None:
         """Hand over a descriptor, with the one byte that carries it.
 
         Raises WorkerGone; and TimeoutError if there is no room for the byte for so many seconds.
         """
-        self._socket.settimeout(within)
+        deadline = time.monotonic() + within
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [descriptor]))]
         try:
-            socket.send_fds(self._socket, [b"\0"], [descriptor])
+            while True:
+                with suppress(BlockingIOError):
+                    self._socket.sendmsg([b"\0"], rights, socket.MSG_DONTWAIT)
+                    return
+                self._await(select.POLLOUT, deadline)
         except TimeoutError:
             raise
         except OSError as error:
             raise WorkerGone(str(error)) from None
-        finally:
-            self._socket.settimeout(None)
 
     def receive(self, deadline: float | None = None) -> FromWorker:
         """The next message. Raises WorkerGone, ProtocolViolation, and TimeoutError at the deadline.
@@ -102,11 +115,22 @@ class Line:
     def _read(self, size: int, deadline: float | None) -> bytes:
         if deadline is None:
             return self._patience.receive(self._socket, size)
+        self._await(select.POLLIN, deadline)
+        return self._socket.recv(size)
+
+    def _await(self, event: int, deadline: float) -> None:
+        """Return when the socket can be read, or written to. Raises TimeoutError at the deadline.
+
+        The socket itself has no time limit: to set one and take it away are two calls of the
+        system, in each of which this thread lets go of the interpreter.
+        """
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._socket.settimeout(left)
+        poll = select.poll()
         try:
-            return self._socket.recv(size)
-        finally:
-            self._socket.settimeout(None)
+            poll.register(self._socket, event)
+        except ValueError:
+            raise OSError(errno.EBADF, "the socket was closed") from None
+        if not poll.poll(math.ceil(left * 1000)):
+            raise TimeoutError

@@ -403,7 +403,7 @@ class Link:
             yield
         finally:
             self.rest()
-            self.process.peak_bytes()  # a short step after it does not ask
+            self.process.ran()
             if self._charged is not None:  # what a question takes is no step's
                 self._charged += max(self._used() - before, 0.0)
 

@@ -55,6 +55,7 @@ class SessionProcess:
         self._pidfd = pidfd
         self._statm = self._status = -1
         self._peak = 0  # as far as it is known
+        self._peak_is_known = False
         self._closing = threading.Lock()  # another thread may signal it just then
         try:
             self.pid = _pid_of(pidfd)
@@ -91,7 +92,7 @@ class SessionProcess:
         If it has run for only so few `seconds` since this was asked last, what it holds now is
         looked at instead: to ask the kernel takes longer than a short step.
         """
-        if seconds < GLIMPSE_SECONDS:
+        if seconds < GLIMPSE_SECONDS and self._peak_is_known:
             self._peak = max(self._peak, self.resident_bytes())
             return self._peak
         try:
@@ -102,7 +103,12 @@ class SessionProcess:
         _, _, rest = status.partition(b"\nVmHWM:")
         peak = int(rest.split(maxsplit=1)[0]) * 1024 if rest else 0
         self._peak = max(self._peak, peak)
+        self._peak_is_known = True
         return peak
+
+    def ran(self) -> None:
+        """It was set going without its peak being asked for: what is known of that is old."""
+        self._peak_is_known = False
 
     def queued_seconds(self) -> float:
         """How long its first thread has waited for a processor so far; 0 if that is not told."""

@@ -136,6 +136,61 @@ def test_the_deadline_of_one_message_is_not_the_next_ones(
     late.join()
 
 
+def test_the_deadline_of_who_reads_is_not_that_of_who_sends(
+    ends: tuple[Line, socket.socket],
+) -> None:
+    line, theirs = ends
+    sent = threading.Event()
+
+    def send_more_than_fits() -> None:
+        line.send(Exec(1, "x" * 10_000_000))
+        sent.set()
+
+    sending = threading.Thread(target=send_more_than_fits)
+    soon = threading.Timer(0.05, sending.start)
+    soon.start()
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            line.receive(time.monotonic() + 0.3)
+    assert sending.is_alive()
+    left = 10_000_000
+    while left > 0:
+        left -= len(theirs.recv(1_000_000))
+    assert sent.wait(60)
+    sending.join()
+    soon.join()
+
+
+def test_a_long_message_goes_out_whole_in_time(ends: tuple[Line, socket.socket]) -> None:
+    line, theirs = ends
+    message = Exec(1, "x" * 10_000_000)
+    buffer = FrameBuffer(cap=20_000_000)
+
+    def read_slowly() -> None:
+        while (payload := buffer.take(theirs.recv(100_000))) is None:
+            pass
+        assert decode_for_worker(payload) == message
+
+    reading = threading.Thread(target=read_slowly)
+    reading.start()
+    line.send(message, within=60)
+    reading.join()
+
+
+def test_what_is_tried_on_a_closed_line_is_told(ends: tuple[Line, socket.socket]) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        line = Line(ours, VALUE_BYTES)
+        ours.close()
+        for attempt in (
+            lambda: line.receive(time.monotonic() + 60),
+            lambda: line.send(Exec(1, "1"), within=60),
+            lambda: line.send_descriptor(0, within=60),
+        ):
+            with pytest.raises(WorkerGone):
+                attempt()
+
+
 def test_a_worker_that_has_gone_is_told_by_whatever_is_tried(
     ends: tuple[Line, socket.socket],
 ) -> None:

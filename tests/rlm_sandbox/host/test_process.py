@@ -62,6 +62,17 @@ def test_its_peak_after_a_short_time_is_what_it_holds_if_that_is_more_than_befor
         assert held.peak_bytes(seconds) == told
 
 
+def test_its_peak_is_asked_for_where_it_has_run_unlooked_at(
+    held: SessionProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "resident_bytes", lambda: 1)
+    assert held.peak_bytes(0.0) > 1
+    monkeypatch.setattr(held, "_peak", 0)
+    assert held.peak_bytes(0.0) == 1
+    held.ran()
+    assert held.peak_bytes(0.0) > 1
+
+
 def test_its_wait_for_a_processor_is_metered(held: SessionProcess) -> None:
     before = held.queued_seconds()
     with contextlib.ExitStack() as stack:
