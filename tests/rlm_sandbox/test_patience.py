@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from rlm_sandbox import patience
-from rlm_sandbox.patience import MISSES_TOLERATED, REST, Patience
+from rlm_sandbox.patience import FIRST_REST, LONGEST_REST, MISSES_TOLERATED, Patience
 
 
 class Counted:
@@ -62,22 +62,55 @@ def test_what_comes_late_is_slept_for(pair: tuple[Counted, socket.socket]) -> No
     assert pair[0].slept == 1
 
 
-def test_after_some_misses_it_is_not_looked_for_until_a_while_later(
+def looks(one: Patience, pair: tuple[Counted, socket.socket]) -> bool:
+    """Whether it looks for an answer that is there."""
+    ours, theirs = pair
+    before = ours.looked
+    theirs.send(b"x")
+    assert one.receive(ours, 100) == b"x"
+    return ours.looked > before
+
+
+def test_who_has_never_found_one_looks_no_more_after_a_miss_until_a_while_later(
     pair: tuple[Counted, socket.socket],
 ) -> None:
-    ours, theirs = pair
     one = Patience()
+    miss(one, pair)
+    assert [looks(one, pair) for _ in range(FIRST_REST + 3)] == [False] * FIRST_REST + [True] * 3
+
+
+def test_who_has_found_one_tolerates_some_misses(pair: tuple[Counted, socket.socket]) -> None:
+    one = Patience()
+    assert looks(one, pair)
+    for _ in range(MISSES_TOLERATED - 1):
+        miss(one, pair)
+    assert looks(one, pair)
     for _ in range(MISSES_TOLERATED):
         miss(one, pair)
-    looked = ours.looked
-    for _ in range(REST - 1):
-        theirs.send(b"x")
-        one.receive(ours, 100)
-    assert ours.looked == looked
-    for _ in range(3):  # one look that finds it, and it is looked for again
-        theirs.send(b"x")
-        one.receive(ours, 100)
-    assert ours.looked == looked + 3
+    assert not looks(one, pair)
+
+
+def test_the_more_misses_the_longer_it_does_not_look(
+    pair: tuple[Counted, socket.socket],
+) -> None:
+    one, rest = Patience(), FIRST_REST
+    for _ in range(6):
+        miss(one, pair)
+        for _ in range(rest):
+            assert not looks(one, pair)
+        rest = min(2 * rest, LONGEST_REST)
+    assert rest == LONGEST_REST
+    assert looks(one, pair)
+    for _ in range(MISSES_TOLERATED):
+        miss(one, pair)
+    assert not any(looks(one, pair) for _ in range(LONGEST_REST))
+    assert looks(one, pair)
+
+
+def test_one_thread_of_a_process_looks_at_a_time(pair: tuple[Counted, socket.socket]) -> None:
+    with patience._looking:
+        assert not looks(Patience(), pair)
+    assert looks(Patience(), pair)
 
 
 def test_a_single_processor_is_left_to_who_is_to_answer(
@@ -86,7 +119,7 @@ def test_a_single_processor_is_left_to_who_is_to_answer(
     monkeypatch.setattr(patience, "_processors", lambda: 1)
     ours, theirs = pair
     one = Patience()
-    for _ in range(2 * REST):
+    for _ in range(2 * LONGEST_REST):
         theirs.send(b"x")
         one.receive(ours, 100)
     assert ours.looked == 0
