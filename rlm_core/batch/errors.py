@@ -9,6 +9,7 @@ BatchError (RLMError)
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from rlm_core.errors import RLMError
@@ -57,9 +58,24 @@ class OutputUnwritable(BatchError, OSError):
     """Results cannot be written any more. What was written is whole."""
 
 
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.ENOENT: "make its directory",
+    errno.ENOTDIR: "name a file in a directory",
+    errno.EISDIR: "name a file in that directory",
+    errno.EACCES: "get leave to write there, or name another file",
+    errno.EPERM: "get leave to write there, or name another file",
+    errno.EROFS: "name a file on a disk that can be written to",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
+
+
 def unwritable(path: object, error: OSError) -> OutputUnwritable:
     """A failed write, and what to do about it."""
+    remedy = _REMEDIES.get(error.errno or 0, "put that right")
     return OutputUnwritable(
-        f"{path}: results cannot be written ({error.strerror or error}); what is there is whole: "
-        "make room, and start the same command again"
+        f"{path}: results cannot be written ({error.strerror or error}): {remedy}, and start the "
+        "same command again; what was written is whole"
     )

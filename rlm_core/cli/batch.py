@@ -69,6 +69,8 @@ def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) 
 
     control = Control()
     _require_prices(arguments, settings.model)
+    if isinstance(settings.model, OfflineModel):
+        output.notice(settings.model.caution)
     with ExitStack() as resources:
         manner = _manner(arguments, settings, resources)
         plan = Plan(

@@ -37,12 +37,8 @@ def report(
     An answer of a type (`typed`) is JSON as well.
     """
     match settings.model:
-        case OfflineModel(chosen):
-            hint = "" if chosen else "; for a language model use --model and --base-url"
-            output.notice(
-                f"the offline keyword model answered: it looks for the question's words and "
-                f"understands none of them{hint}"
-            )
+        case OfflineModel():
+            output.notice(settings.model.caution)
         case ServedModel():
             pass
         case _:

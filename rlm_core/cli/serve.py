@@ -80,10 +80,7 @@ class _Told:
 
     def __call__(self, address: str) -> None:
         if any(profile.model == OFFLINE for profile in self._profiles.by_name.values()):
-            self._output.notice(
-                "the offline keyword model answers: it looks for the question's words and "
-                "understands none of them; for a language model use --model and --base-url"
-            )
+            self._output.notice(OfflineModel(chosen=False).caution)
         names = ", ".join(self._profiles.names())
         self._output.notice(f"serving {names} at {address}/v1 (Ctrl-C ends it)")
 

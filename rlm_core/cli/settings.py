@@ -44,6 +44,15 @@ class OfflineModel:
 
     chosen: bool
 
+    @property
+    def caution(self) -> str:
+        """What people are told, lest they take it for a language model."""
+        hint = "" if self.chosen else "; for a language model use --model and --base-url"
+        return (
+            f"the offline keyword model answers: it looks for the question's words and "
+            f"understands none of them{hint}"
+        )
+
 
 @dataclass(frozen=True)
 class ServedModel:

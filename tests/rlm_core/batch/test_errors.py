@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from rlm_core.batch.errors import BadInput, BatchError, OutputUnwritable, unwritable
 from rlm_core.errors import RLMError
@@ -20,4 +21,14 @@ def test_a_full_disk_is_told_with_what_to_do() -> None:
     assert isinstance(error, BatchError)
     assert isinstance(error, RLMError)
     assert "No space left on device" in str(error)
-    assert "start the same command again" in str(error)
+    assert "make room, and start the same command again" in str(error)
+
+
+def test_what_to_do_fits_what_went_wrong() -> None:
+    def told(number: int) -> str:
+        return str(unwritable("out.jsonl", OSError(number, os.strerror(number))))
+
+    assert "make its directory" in told(errno.ENOENT)
+    assert "name a file in that directory" in told(errno.EISDIR)
+    assert "get leave to write there" in told(errno.EACCES)
+    assert "put that right" in told(errno.EIO)

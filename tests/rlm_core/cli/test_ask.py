@@ -43,7 +43,7 @@ def test_the_answer_alone_goes_to_standard_output_and_honesty_to_standard_error(
     done = rlm_process(home, "ask", QUESTION, "vault.txt")
     assert done.stdout == "7319\n(found in vault.txt, line 2)\n"
     assert done.returncode == Exit.ANSWERED
-    assert "offline keyword model answered" in done.stderr
+    assert "offline keyword model answers" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

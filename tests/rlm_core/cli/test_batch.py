@@ -57,6 +57,7 @@ def test_every_question_is_answered_and_a_table_tells_of_it(home: Path) -> None:
         "c.jsonl",
     ]
     assert "answered          3" in done.stderr
+    assert "the offline keyword model answers" in done.stderr
     assert done.stdout == ""
     again = batch(home, "--json")
     assert json.loads(again.stdout)["before"] == 3
@@ -241,7 +242,7 @@ def test_the_disk_may_be_full(home: Path) -> None:
             timeout=DEADLINE,
         )
         assert done.returncode == Exit.OUTPUT
-        assert "make room" in done.stderr
+        assert "allow larger files (ulimit -f)" in done.stderr
         before = results(home)
         assert 0 < len(before) < 30
         asked = len(server.requests)
