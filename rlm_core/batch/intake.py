@@ -5,6 +5,8 @@ It is read twice and never held. Lines are numbered from 1; empty ones are no li
 
 from __future__ import annotations
 
+import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,15 +120,33 @@ def _bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def as_file(tasks: Path | str | Iterable[Mapping[str, object]]) -> Generator[Path]:
-    """The path of the input; tasks that a program gives as dicts are put into a file for now."""
-    if isinstance(tasks, (str, Path)):
+    """The path of the input, which is read twice.
+
+    What can be read only once (a pipe), and tasks that a program gives as dicts, are put into a
+    file for now. Raises ContextError where a pipe cannot be read.
+    """
+    if isinstance(tasks, (str, Path)) and not _can_be_read_once_only(Path(tasks)):
         yield Path(tasks)
         return
-    import json
     import tempfile
 
-    with tempfile.TemporaryFile("w", encoding="ascii") as file:  # gone even after a SIGKILL
-        for task in tasks:
-            file.write(json.dumps(task) + "\n")
+    with tempfile.TemporaryFile() as file:  # gone even after a SIGKILL
+        if isinstance(tasks, (str, Path)):
+            _copy(Path(tasks), file)
+        else:
+            for task in tasks:
+                file.write(json.dumps(task).encode("ascii") + b"\n")
         file.flush()
         yield Path(f"/proc/self/fd/{file.fileno()}")
+
+
+def _can_be_read_once_only(path: Path) -> bool:
+    return path.is_fifo() or path.is_char_device() or path.is_socket()
+
+
+def _copy(path: Path, file: IO[bytes]) -> None:
+    try:
+        with path.open("rb") as source:
+            shutil.copyfileobj(source, file)
+    except OSError as error:
+        raise ContextError(f"{path}: cannot be read: {error.strerror}") from error

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from rlm_core.adapters.base import ModelAdapter
     from rlm_core.batch.engine import Engine
+    from rlm_core.batch.ids import IdTable
     from rlm_core.batch.intake import Checked
-    from rlm_core.batch.journal import Found
     from rlm_core.batch.models import MakesModels
     from rlm_core.batch.record import Record
     from rlm_core.batch.task import Task
@@ -134,7 +134,25 @@ def carry_out(plan: Plan) -> BatchSummary:
             _make_directory(plan.manner.traces)
         engine = (plan.make_engine or _local_engine)(plan, resources)
         with Batch(plan, engine, journal, checked) as batch:
-            return batch.run(_unfinished(intake, journal.found))
+            return batch.run(Unfinished(intake.tasks(), journal.found.done))
+
+
+class Unfinished:
+    """The tasks of the input that have no result yet, in order."""
+
+    def __init__(self, tasks: Iterator[Task], done: IdTable) -> None:
+        self._tasks = tasks
+        self._done = done
+        self.seen = 0
+        """All tasks so far, with those that have a result."""
+
+    def next(self) -> Task | None:
+        """The next one; None when there are no more."""
+        for task in self._tasks:
+            self.seen += 1
+            if task.id not in self._done:
+                return task
+        return None
 
 
 class Batch:
@@ -184,8 +202,13 @@ class Batch:
         finally:
             self._begun.close(done=self._done)
 
-    def run(self, tasks: Iterator[Task]) -> BatchSummary:
+    def run(self, tasks: Unfinished) -> BatchSummary:
         """Answer these. Raises OutputUnwritable."""
+        over = self._carried_out(tasks)
+        gone = self._checked.tasks - tasks.seen if over.why is Why.DONE else 0
+        return self._summary(over, gone=max(0, gone))
+
+    def _carried_out(self, tasks: Unfinished) -> Over:
         while True:
             self._heed()
             match self._schedule.next(time.monotonic()):
@@ -197,9 +220,9 @@ class Batch:
                 case Wait(until):
                     self._collect(until)
                     if self._is_stuck():
-                        return self._summary(Over(Why.INTERRUPTED))
+                        return Over(Why.INTERRUPTED)
                 case Over() as over:
-                    return self._summary(over)
+                    return over
                 case never:
                     assert_never(never)
 
@@ -219,8 +242,8 @@ class Batch:
         """True when runs that were cancelled do not end."""
         return self._stopped_at is not None and time.monotonic() - self._stopped_at > STOP_SECONDS
 
-    def _read(self, tasks: Iterator[Task]) -> None:
-        task = next(tasks, None)
+    def _read(self, tasks: Unfinished) -> None:
+        task = tasks.next()
         if task is None:
             self._schedule.no_more()
         else:
@@ -252,7 +275,7 @@ class Batch:
             running = len(self._schedule.running)
             self._plan.listener(self._pace.progress(running=running, now=now))
 
-    def _summary(self, over: Over) -> BatchSummary:
+    def _summary(self, over: Over, *, gone: int) -> BatchSummary:
         self._done = over.why is Why.DONE
         progress = self._pace.progress(running=0, now=time.monotonic())
         return BatchSummary(
@@ -262,16 +285,13 @@ class Batch:
             statuses=dict(self._statuses),
             without_answer=progress.failed,
             before=len(self._found.done),
+            gone=gone,
             skipped=self._checked.bad,
             skipped_count=self._checked.bad_count,
             tokens=progress.tokens,
             cost=progress.cost,
             seconds=progress.seconds,
         )
-
-
-def _unfinished(intake: Intake, found: Found) -> Iterator[Task]:
-    return (task for task in intake.tasks() if task.id not in found.done)
 
 
 def _local_engine(plan: Plan, resources: ExitStack) -> Engine:

@@ -25,6 +25,8 @@ class BatchSummary:
     without_answer: int
     before: int
     """Lines that earlier runs of the batch had written."""
+    gone: int
+    """Tasks that the input held when it was checked, and no more when they were to be run."""
     skipped: tuple[tuple[int, str], ...]
     """The first lines of the input that were left out as they are no tasks: (number, why)."""
     skipped_count: int
@@ -41,4 +43,4 @@ class BatchSummary:
     @property
     def is_complete(self) -> bool:
         """True when every task has an answer."""
-        return self.why is Why.DONE and not self.without_answer
+        return self.why is Why.DONE and not self.without_answer and not self.gone

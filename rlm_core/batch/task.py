@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -181,7 +182,7 @@ def _text_or_path(text: str) -> Source:
     if len(text) > LONGEST_PATH or "\n" in text or "\0" in text:
         return _inline(text)
     if os.path.exists(text):  # noqa: PTH110 - of a million lines
-        return Files((text,))
+        return _files([text])
     if _LIKE_A_PATH.fullmatch(text):
         raise BadLine(
             f"{text!r} looks like a path, and there is nothing: if it is the text itself, say "
@@ -200,6 +201,15 @@ def _files(paths: list[str]) -> Files:
     if not paths:
         raise BadLine("the context is an empty list of paths")
     for path in paths:
-        if "\0" in path or not os.path.exists(path):  # noqa: PTH110 - as above
-            raise BadLine(f"{path!r}: no such file or directory")
+        _require_a_text(path)
     return Files(tuple(paths))
+
+
+def _require_a_text(path: str) -> None:
+    """Raises BadLine for what is neither a file nor a directory: to read it may take for ever."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - as above
+    except (OSError, ValueError):  # ValueError: there is a NUL in it
+        raise BadLine(f"{path!r}: no such file or directory") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise BadLine(f"{path!r}: neither a file nor a directory")

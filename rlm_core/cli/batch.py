@@ -74,7 +74,7 @@ def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) 
     with ExitStack() as resources:
         manner = _manner(arguments, settings, resources)
         plan = Plan(
-            tasks=arguments.input,
+            tasks="/dev/stdin" if arguments.input == "-" else arguments.input,
             results=arguments.output,
             models=_models(settings.model),
             manner=manner,
@@ -233,6 +233,9 @@ def _ending(summary: BatchSummary) -> tuple[Exit, str]:
     match summary.why:
         case Why.DONE if summary.is_complete:
             return Exit.ANSWERED, ""
+        case Why.DONE if summary.gone:
+            count = f"{summary.gone:,} of {summary.total:,} tasks were gone from the input"
+            return Exit.LIMIT, f"{count} before they were run; start again with the whole of it"
         case Why.DONE:
             count = f"{summary.without_answer:,} of {summary.total:,} tasks have no answer"
             return Exit.LIMIT, f"{count}; --retry-failed runs them again"
@@ -257,6 +260,7 @@ def _as_json(summary: BatchSummary) -> dict[str, object]:
         "before": summary.before,
         "statuses": dict(summary.statuses),
         "without_answer": summary.without_answer,
+        "gone": summary.gone,
         "skipped": summary.skipped_count,
         "tokens": summary.tokens,
         "cost": summary.cost,

@@ -85,7 +85,11 @@ def add_batch(commands: argparse._SubParsersAction[Any]) -> None:
         epilog=DETAILS,
     )
     batch.add_argument(
-        "-i", "--input", metavar="FILE", required=True, help="the tasks (JSON lines)"
+        "-i",
+        "--input",
+        metavar="FILE",
+        required=True,
+        help="the tasks (JSON lines); - for standard input",
     )
     batch.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="the results; what is there stays"

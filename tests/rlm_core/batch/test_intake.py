@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,23 @@ def test_dicts_of_a_program_become_a_file_for_as_long_as_it_takes() -> None:
         (task,) = Intake(path).tasks()
         assert task.question == "Wörter?\u2028"
     assert not path.exists()
+
+
+def test_a_pipe_becomes_a_file_for_as_long_as_it_takes(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_text, args=(good("a") + "\n" + good("b"),))
+    writing.start()
+    with as_file(pipe) as path:
+        writing.join()
+        read = Intake(path)
+        assert read.check().tasks == 2
+        assert [task.id for task in read.tasks()] == ["a", "b"]
+    assert not path.exists()
+
+
+def test_a_file_is_read_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text(good("a"))
+    with as_file(path) as given:
+        assert given == path

@@ -111,6 +111,27 @@ def test_started_again_it_runs_what_is_missing_and_nothing_else(batch: Batch) ->
     assert "Q about c?" in model.asked[0]
 
 
+def test_tasks_that_are_gone_before_they_are_run_are_told(batch: Batch, tmp_path: Path) -> None:
+    given = tmp_path / "tasks.jsonl"
+    given.write_text("\n".join(map(json.dumps, tasks("a", "b", "c"))))
+
+    class Shortening(Model):
+        def complete(
+            self, messages: list[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
+        ) -> ModelResponse:
+            given.write_text("")
+            return super().complete(messages, max_tokens=max_tokens, temperature=temperature)
+
+    long = "x" * 100_000  # so that the file is not read to its end at once
+    lines = [task | {"context": {"text": long}} for task in tasks("a", "b", "c")]
+    given.write_text("\n".join(map(json.dumps, lines)))
+    summary = batch.run(given, Shortening(), concurrency=1)
+    assert summary.why is Why.DONE
+    assert 0 < summary.gone < 3
+    assert summary.statuses == {"answered": 3 - summary.gone}
+    assert not summary.is_complete
+
+
 def test_a_failed_task_touches_no_other_and_can_be_run_again(batch: Batch) -> None:
     broken = Model(**{"about b": LookupError("a mistake")})
     summary = batch.run(tasks("a", "b", "c"), broken)

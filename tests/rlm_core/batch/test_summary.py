@@ -21,12 +21,17 @@ FACTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("why", "without_answer", "complete"),
-    [(Why.DONE, 0, True), (Why.DONE, 1, False), (Why.INTERRUPTED, 0, False)],
+    ("why", "without_answer", "gone", "complete"),
+    [
+        (Why.DONE, 0, 0, True),
+        (Why.DONE, 1, 0, False),
+        (Why.DONE, 0, 1, False),
+        (Why.INTERRUPTED, 0, 0, False),
+    ],
 )
 def test_a_batch_is_complete_when_every_task_has_an_answer(
-    why: Why, without_answer: int, complete: bool
+    why: Why, without_answer: int, gone: int, complete: bool
 ) -> None:
-    summary = BatchSummary(why=why, without_answer=without_answer, **FACTS)
+    summary = BatchSummary(why=why, without_answer=without_answer, gone=gone, **FACTS)
     assert summary.is_complete is complete
     assert summary.done == 3

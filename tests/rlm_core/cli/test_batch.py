@@ -63,6 +63,23 @@ def test_every_question_is_answered_and_a_table_tells_of_it(home: Path) -> None:
     assert json.loads(again.stdout)["before"] == 3
 
 
+def test_tasks_come_through_a_pipe_as_well(home: Path) -> None:
+    tasks(home, "a", "b")
+    program = "import sys; from rlm_core.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "batch", "-i", "-", "-o", "results.jsonl"],
+        cwd=home,
+        env=environment(home),
+        input=(home / "tasks.jsonl").read_text(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE,
+    )
+    assert done.returncode == Exit.ANSWERED, done.stderr
+    assert sorted(results(home)) == ["a", "b"]
+
+
 def test_a_context_is_given_once_and_named_by_tasks(home: Path) -> None:
     lines = [{"custom_id": n, "question": QUESTION, "context_ref": "vault"} for n in "ab"]
     (home / "tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))

@@ -120,6 +120,7 @@ def test_the_end_is_a_table() -> None:
         statuses={"answered": 7, "failed": 2},
         without_answer=2,
         before=4,
+        gone=0,
         skipped=((3, "no JSON"),),
         skipped_count=1,
         tokens=1234,
