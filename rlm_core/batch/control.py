@@ -16,6 +16,11 @@ class Control:
         self.stopping = False
         self._wake: Callable[[], object] | None = None
 
+    @property
+    def under_way(self) -> bool:
+        """True once tasks may run; before, there is nothing that could be finished."""
+        return self._wake is not None
+
     def finish(self) -> None:
         """Begin no more tasks; what runs may end."""
         self.finishing = True

@@ -179,7 +179,10 @@ def _contexts(arguments: BatchArguments, output: Output) -> dict[str, Context]:
 
 @contextmanager
 def heeding_signals(control: Control, output: Output) -> Generator[None]:
-    """Ctrl-C once lets what runs end, twice (or SIGTERM) stops it; a third time is the end."""
+    """Ctrl-C once lets what runs end, twice (or SIGTERM) stops it; a third time is the end.
+
+    So is the first, as long as the input is read and nothing runs.
+    """
     before = {
         number: signal.signal(number, _Signals(control, output))
         for number in (signal.SIGINT, signal.SIGTERM)
@@ -201,7 +204,7 @@ class _Signals:
     def __call__(self, number: int, frame: object) -> None:
         """Finish, then stop, then give up."""
         del frame
-        if self._control.stopping:
+        if self._control.stopping or not self._control.under_way:
             raise KeyboardInterrupt
         if number == signal.SIGTERM or self._control.finishing:
             self._control.stop()

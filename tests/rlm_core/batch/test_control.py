@@ -12,3 +12,10 @@ def test_stopping_is_finishing_too_and_wakes_the_batch() -> None:
     control.stop()
     assert (control.finishing, control.stopping) == (True, True)
     assert woken == ["again"]
+
+
+def test_it_is_under_way_once_there_is_something_to_wake() -> None:
+    control = Control()
+    assert not control.under_way
+    control.attach(lambda: None)
+    assert control.under_way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,27 @@ def test_tasks_come_through_a_pipe_as_well(home: Path) -> None:
     )
     assert done.returncode == Exit.ANSWERED, done.stderr
     assert sorted(results(home)) == ["a", "b"]
+
+
+def test_ctrl_c_ends_it_at_once_while_it_waits_for_its_input(home: Path) -> None:
+    program = "import sys; from rlm_core.cli import main; sys.exit(main(sys.argv[1:]))"
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", program, "batch", "-i", "-", "-o", "results.jsonl"],
+        cwd=home,
+        env=environment(home),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with killed_at_last(waiting):
+        assert waiting.stdin is not None
+        waiting.stdin.write("{")
+        waiting.stdin.flush()
+        pipe = waiting.stdin.fileno()
+        until(lambda: fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)) == bytes(4))  # it was read
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(DEADLINE) == Exit.INTERRUPTED
+    assert results(home) == {}
 
 
 def test_a_context_is_given_once_and_named_by_tasks(home: Path) -> None:
@@ -229,6 +252,7 @@ def test_a_signal_in_the_midst_of_writing_is_told_when_that_is_written() -> None
     stream = Interrupting()
     errors = io.TextIOWrapper(io.BufferedWriter(stream), write_through=True)
     output, control = Output(io.StringIO(), errors, {}, quiet=False), Control()
+    control.attach(lambda: None)
     with heeding_signals(control, output):
         output.notice("one task is done")
         until(lambda: b"stops now" in stream.written)
