@@ -68,6 +68,8 @@ def _carried_out(arguments: BatchArguments, settings: Settings, output: Output) 
     from rlm_core.batch.schedule import Rules
 
     control = Control()
+    if arguments.output == "-":
+        raise UsageError("results need a file, by which a batch goes on after a crash: -o FILE")
     _require_prices(arguments, settings.model)
     if isinstance(settings.model, OfflineModel):
         output.notice(settings.model.caution)

@@ -103,6 +103,15 @@ def test_ctrl_c_ends_it_at_once_while_it_waits_for_its_input(home: Path) -> None
     assert results(home) == {}
 
 
+def test_results_need_a_file(home: Path) -> None:
+    tasks(home, "a")
+    for nowhere in ("-", "/dev/null"):
+        done = rlm(home, "batch", "-i", "tasks.jsonl", "-o", nowhere)
+        assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+        assert "results need a file" in done.stderr
+    assert not (home / "-").exists()
+
+
 def test_a_context_is_given_once_and_named_by_tasks(home: Path) -> None:
     lines = [{"custom_id": n, "question": QUESTION, "context_ref": "vault"} for n in "ab"]
     (home / "tasks.jsonl").write_text("\n".join(map(json.dumps, lines)))
