@@ -34,7 +34,7 @@ def show_for(output: Output, *, quiet: bool) -> Show:
     try:
         from importlib import import_module
 
-        return RichShow(import_module("rich.progress"), import_module("rich.console"))
+        return RichShow(output, import_module("rich.progress"), import_module("rich.console"))
     except ImportError:
         return LineShow(output)
 
@@ -76,7 +76,8 @@ class LogShow:
 class RichShow:
     """A bar by rich, with the same words."""
 
-    def __init__(self, bars: Any, consoles: Any) -> None:
+    def __init__(self, output: Output, bars: Any, consoles: Any) -> None:
+        self._output = output
         console = consoles.Console(stderr=True)
         room = max(4, min(40, console.width - LONGEST_WORDS))
         self._bar: Any = bars.Progress(
@@ -87,6 +88,7 @@ class RichShow:
         )
         self._task: Any = self._bar.add_task("", total=None)
         self._bar.start()
+        output.give_lines_to(self._above)
 
     def __call__(self, progress: Progress) -> None:
         """Move the bar."""
@@ -99,7 +101,11 @@ class RichShow:
 
     def close(self) -> None:
         """Take the bar away."""
+        self._output.give_lines_to(None)
         self._bar.stop()
+
+    def _above(self, line: str) -> None:
+        self._bar.console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def in_words(progress: Progress) -> str:

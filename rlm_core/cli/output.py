@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from rlm_core.visible import visible, visible_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 NAME = "rlm"
 _RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
@@ -28,6 +28,7 @@ class Output:
         self._terminal = stderr.isatty() and not dumb
         self._colours = self._terminal and not bool(environment.get("NO_COLOR"))
         self._status_length = 0
+        self._draws: Callable[[str], object] | None = None
 
     @property
     def shows_progress(self) -> bool:
@@ -78,9 +79,20 @@ class Output:
             self._stderr.flush()
             self._status_length = 0
 
+    def give_lines_to(self, draws: Callable[[str], object] | None) -> None:
+        """To whoever draws at the end of the terminal: he has them above what he draws.
+
+        None: nobody draws there any more.
+        """
+        self._draws = draws
+
     def _line(self, text: str, colour: str) -> None:
+        line = f"{NAME}: {visible_line(text)}"
+        if self._draws is not None:
+            self._draws(line)
+            return
         self.end_status()
-        self._stderr.write(self._coloured(f"{NAME}: {visible_line(text)}", colour) + "\n")
+        self._stderr.write(self._coloured(line, colour) + "\n")
         self._stderr.flush()
 
     def _coloured(self, text: str, colour: str) -> str:

@@ -105,11 +105,19 @@ def test_rich_draws_a_bar_where_it_is_installed() -> None:
                 assert stderr
                 return consoles.Console(file=stream, force_terminal=True, width=200)
 
-        shown = RichShow(bars, Consoles)
+        stderr = Terminal()
+        told = output(stderr)
+        shown = RichShow(told, bars, Consoles)
         shown(progress())
+        told.notice("[bold]finishing[/bold]")
         shown.close()
+        told.notice("ended")
     with os.fdopen(read) as drawn:
-        assert "500/2,000 done" in drawn.read()
+        seen = drawn.read()
+    assert "500/2,000 done" in seen
+    assert "rlm: [bold]finishing[/bold]" in seen  # above the bar, not into it
+    assert "finishing" not in stderr.getvalue()
+    assert "rlm: ended" in stderr.getvalue()
 
 
 def test_the_end_is_a_table() -> None:

@@ -83,3 +83,16 @@ def test_what_an_encoding_cannot_say_is_escaped_and_not_an_error() -> None:
     stdout = io.TextIOWrapper(raw, encoding="ascii")
     Output(stdout, io.StringIO(), {}, quiet=False).answer("caf\u00e9")
     assert raw.getvalue() == b"caf\\xe9\n"
+
+
+def test_who_draws_at_the_end_of_the_terminal_has_the_lines() -> None:
+    stderr = Terminal()
+    output, _ = make(stderr)
+    drawn: list[str] = []
+    output.give_lines_to(drawn.append)
+    output.notice("by the\x1b way")
+    assert (drawn, stderr.getvalue()) == (["rlm: by the\u241b way"], "")
+    output.give_lines_to(None)
+    output.error("no")
+    assert "rlm: no" in stderr.getvalue()
+    assert len(drawn) == 1
