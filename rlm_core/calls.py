@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS = standing_by("rlm-call")
-"""For calls of models and tools, and for episodes, of whichever run."""
+"""For runs, and for the calls of models and tools and the episodes of whichever run."""
 
 
 class CancelScope:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from rlm_core.calls import CancelScope
+from rlm_core.calls import THREADS, CancelScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,22 +30,21 @@ class Running(Generic[R]):
         self._ended: Future[R] = Future()
         self.tree: RunTree | None = None
         """The parts of the run, once it has begun."""
-        self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Do it in a thread of its own."""
-        self._thread = threading.Thread(target=self._serve, name="rlm-run", daemon=True)
-        self._thread.start()
+        """Do it in another thread. Raises RuntimeError where there can be no more of them."""
+        THREADS.start(self._serve)
 
     def run_here(self) -> R:
         """Do it in this thread, once. Raises what the run raises."""
-        work, self._work = self._work, None  # which holds the text: not for longer than the run
+        work, self._work = self._work, None
         assert work is not None
         try:
             result = work(self)
         except BaseException as error:
             self._ended.set_exception(error)
             raise
+        work = None  # it holds the text: not for longer than the run
         self._ended.set_result(result)
         return result
 
@@ -73,8 +71,6 @@ class Running(Generic[R]):
     def wait(self, timeout: float | None = None) -> None:
         """Return when it has ended. Raises TimeoutError after `timeout` seconds."""
         self._ended.exception(timeout)
-        if self._thread is not None:  # else it ran in whoever's thread
-            self._thread.join()
 
     def when_done(self, tell: Callable[[], object]) -> None:
         """Have `tell` called once it has ended: in its thread, or now if it has."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rlm_core.events import RLMEvent
 from rlm_core.rlm import RLM
 from rlm_core.running import Running
 from tests.rlm_core.models import Answering, Scripted
+from tests.waiting import until
 
 TEXT = Context.from_text("text")
 
@@ -133,3 +135,33 @@ def test_a_run_in_the_callers_own_thread_raises_there_and_where_it_is_waited_for
         running.run_here()
     with pytest.raises(ZeroDivisionError):
         running.result(timeout=0)
+
+
+def test_a_run_is_done_in_a_thread_that_an_earlier_one_has_left() -> None:
+    seen: set[int] = set()
+
+    def again() -> bool:
+        running = Running(lambda _: threading.get_native_id())
+        running.begin()
+        mine = running.result(30)
+        known = mine in seen
+        seen.add(mine)
+        return known
+
+    until(again)
+    assert len(seen) < 100
+
+
+def test_a_run_lets_go_of_its_work_before_its_end_is_told() -> None:
+    class Work:
+        def __call__(self, _: Running[int]) -> int:
+            return 7
+
+    work = Work()
+    held = weakref.ref(work)
+    running: Running[int] = Running(work)
+    told: list[object] = []
+    running.when_done(lambda: told.append(held()))
+    del work
+    assert running.run_here() == 7
+    assert told == [None]
