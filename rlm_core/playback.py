@@ -84,11 +84,14 @@ class Playback:
             return self._head(key) is not None
 
     def of_tool(self, key: str, about: str) -> RecordedReply | None:
-        """What a tool gave."""
+        """What a tool gave. What was left out of the trace is asked for again, if that may be."""
         with self._lock:
             if self._head(key) is None:
                 return self._missing(about)
-            return self._left[key].popleft()
+            found = self._left[key].popleft()
+            if found.left_out and not self._live:
+                raise NotRecorded(f"the result of {about} held a secret, and is not in the trace")
+            return None if found.left_out else found
 
     def left(self) -> Iterator[str]:
         """Keys of replies that were not asked for this time."""

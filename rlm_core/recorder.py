@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rlm_core.events import RLMEvent
+from rlm_core.recording import RecordedReply
 from rlm_core.trace import Trace
 
 if TYPE_CHECKING:
@@ -77,6 +79,13 @@ class Recorder:
         """Write something else into the trace file, if there is one."""
         if self._file is not None:
             self._file.record(record)
+
+    def keep_result(self, key: str, encoded: bytes) -> None:
+        """Write what a function gave into the trace file, unless it holds a secret."""
+        if self._file is not None:
+            hidden = self._file.hides(encoded)
+            value = None if hidden else base64.b64encode(encoded).decode()
+            self.keep(RecordedReply(value=value, left_out=hidden).to_record(key))
 
     def tell(self, event: RLMEvent) -> None:
         """Hand an event to the listener, with the counts of this moment."""

@@ -33,6 +33,8 @@ class RecordedReply:
     """The class of the exception instead of a reply; `text` is its message."""
     value: str | None = None
     """What a tool returned, encoded (`rlm_core.tool_calls`)."""
+    left_out: bool = False
+    """It is not there, for it held a secret."""
 
     def response(self) -> ModelResponse:
         """The reply as the adapter gave it. Raises an exception of the recorded class's name."""
@@ -45,9 +47,11 @@ class RecordedReply:
         """As a line of the trace file."""
         whole = {"text": self.text, "usage": self.usage.to_dict(), "model": self.model}
         rest = {"finish_reason": self.finish_reason, "asked": self.asked, "error": self.error}
-        given = {name: value for name, value in rest.items() if value is not None}
+        given: dict[str, object] = {name: v for name, v in rest.items() if v is not None}
         if self.value is not None:
             given["value"] = self.value
+        if self.left_out:
+            given |= {"value": None, "redacted": True}
         return {"kind": "reply", "key": key, **whole, **given, "cached": self.cached}
 
     @classmethod
@@ -148,6 +152,7 @@ def _replies(records: list[dict[str, object]]) -> dict[str, list[RecordedReply]]
                 cached=record.get("cached") is True,
                 error=_text(record.get("error")),
                 value=_text(record.get("value")),
+                left_out="value" in record and record["value"] is None,
             )
         )
     return dict(found)

@@ -90,6 +90,13 @@ class Redaction:
         signs = (*self.secrets, *in_json, *_SIGNS)  # an encoder need not escape all that it may
         return tuple(dict.fromkeys(sign.encode(errors="surrogatepass") for sign in signs))
 
+    def is_in(self, data: bytes) -> bool:
+        """True for bytes that hold, as UTF-8, what is to be taken away."""
+        if not self.concerns(data):
+            return False
+        text = data.decode(errors="replace")
+        return self.content or self.of_text(text) != text
+
     def of_text(self, text: str) -> str:
         """A text without secrets."""
         for secret in self.secrets:

@@ -255,8 +255,7 @@ def _key_of(asked: str) -> str:
 
 def _keep(tree: RunTree, key: str, result: object) -> None:
     if tree.recorder.writes:
-        kept = base64.b64encode(values.encode(result)).decode()
-        tree.recorder.keep(RecordedReply(value=kept).to_record(key))
+        tree.recorder.keep_result(key, values.encode(result))
 
 
 def _keep_failure(tree: RunTree, key: str, error: Exception) -> None:

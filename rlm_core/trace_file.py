@@ -55,6 +55,10 @@ class TraceFile:
                 self._file.write(line + b"\n")
                 self._file.flush()
 
+    def hides(self, data: bytes) -> bool:
+        """True for what must not be in the file, not even in another encoding."""
+        return self._redaction is not None and self._redaction.is_in(data)
+
     def close(self) -> None:
         """Close the file. Idempotent."""
         with self._lock:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from pathlib import Path
 
@@ -52,3 +54,35 @@ def test_a_replay_gives_what_a_tool_gave_and_does_not_call_it(tmp_path: Path) ->
     cells = [step.stdout for step in again.result.trace.steps if step.kind == "repl_exec"]
     assert cells[0] is not None
     assert cells[0].startswith("(1, {'a'}) (2, {'a'})\n")
+
+
+SECRET = "tok_9f8e7d6c5b4a39281706"
+
+
+def test_a_secret_that_a_tool_gave_is_not_in_the_trace_in_any_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", SECRET)
+    calls: list[str] = []
+
+    def credential() -> list[str]:
+        calls.append("called")
+        return ["it is " + SECRET]
+
+    path = tmp_path / "run.jsonl"
+    model = Scripted("n = len(credential()[0])", "FINAL_VAR: n")
+    rlm = RLM(model, cache_dir=tmp_path, tools=[credential], trace_path=path)
+    assert rlm.run("Q?", TEXT)[0] == str(len("it is " + SECRET))
+    lines = path.read_bytes().splitlines(keepends=True)
+    for line in lines:
+        assert SECRET.encode() not in line
+        value = json.loads(line).get("value")
+        assert value is None or SECRET.encode() not in base64.b64decode(value)
+    again = replay(path, TEXT)
+    assert "held a secret" in " ".join(each.now for each in again.differences)
+    assert calls == ["called"]
+    kept = next(n for n, line in enumerate(lines) if b'"redacted":true' in line) + 1
+    path.write_bytes(b"".join(lines[:kept]))  # a run that goes on asks for it again
+    more = RLM(Scripted("FINAL_VAR: n"), cache_dir=tmp_path, tools=[credential], trace_path=path)
+    assert more.run_result("Q?", TEXT, resume=path).answer == str(len("it is " + SECRET))
+    assert calls == ["called", "called"]
