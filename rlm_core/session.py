@@ -220,7 +220,7 @@ class Session:
     def _piece(self, start: int) -> str:
         self.box.exec(f"{_PIECE_NAME} = {_TEXT_NAME}[{start} : {start + PIECE_CHARS}]")
         piece = self.box.get(_PIECE_NAME)
-        return piece if isinstance(piece, str) else ""
+        return piece[:PIECE_CHARS] if isinstance(piece, str) else ""
 
     def _answer_dict(self) -> Value | None:
         if not self._variables.get(ANSWER_DICT, "").startswith("dict"):
@@ -261,4 +261,6 @@ def seed_of(run_seed: int, episode: str) -> int:
 
 
 def _starts(length: object) -> range:
-    return range(0, length, PIECE_CHARS) if isinstance(length, int) else range(0)
+    """Where the pieces of a text begin, whose length the session may have lied about."""
+    most = min(length, LONGEST_TEXT) if isinstance(length, int) else 0
+    return range(0, most, PIECE_CHARS)

@@ -125,6 +125,27 @@ def test_what_is_too_large_even_in_parts_and_as_text_is_no_value() -> None:
         session.close()
 
 
+LYING = """
+class Evil:
+    def __getitem__(self, part):
+        return self if part.start is None else "x" * 1_000
+def len(x): return 10**15
+def isinstance(*a): return True
+def str(x, *a): return Evil()
+lie = object()
+"""
+
+
+def test_no_more_of_a_text_is_read_than_may_be_whatever_the_session_says_of_it(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlm_core.session.LONGEST_TEXT", 1_000)
+    monkeypatch.setattr("rlm_core.session.PIECE_CHARS", 100)
+    session.run(LYING)
+    value = session.read(["lie"])["lie"]
+    assert value.text == "x" * 1_000  # ten pieces, each cut
+
+
 def test_a_cleared_variable_is_none(session: Session) -> None:
     session.run("x = 1")
     session.clear("x")
