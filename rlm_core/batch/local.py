@@ -7,6 +7,8 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from rlm_core.batch.outcome import failure
+
 if TYPE_CHECKING:
     from rlm_core.batch.answerer import Answerer
     from rlm_core.batch.outcome import Outcome
@@ -32,8 +34,8 @@ class LocalEngine:
         self._busy += 1
         if self._busy > len(self._threads):
             thread = threading.Thread(target=self._serve, name="rlm-batch", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
         self._given.put(attempt)
 
     def wait(self, seconds: float) -> list[tuple[str, Outcome]]:
@@ -67,4 +69,10 @@ class LocalEngine:
 
     def _serve(self) -> None:
         while (attempt := self._given.get()) is not None:
-            self._ended.put((attempt.task.id, self._answerer.answer(attempt)))
+            self._ended.put((attempt.task.id, self._outcome(attempt)))
+
+    def _outcome(self, attempt: Attempt) -> Outcome:
+        try:
+            return self._answerer.answer(attempt)
+        except BaseException as error:  # noqa: BLE001 - sys.exit() ends a thread, and nobody knew
+            return failure(error)

@@ -191,13 +191,18 @@ class Batch:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop what still runs, and have everything written that is known."""
-        if kind is not None:
-            self._engine.stop()
-        self._engine.close()
+        try:
+            if kind is not None:
+                self._engine.stop()
+            self._engine.close()
+        finally:
+            self._end_writing(tell=kind is None)
+
+    def _end_writing(self, *, tell: bool) -> None:
         try:
             self._writer.close()
         except OutputUnwritable:
-            if kind is None:
+            if tell:
                 raise
         finally:
             self._begun.close(done=self._done)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
 import threading
 
+import pytest
+
 from rlm_core.batch.local import LocalEngine
-from rlm_core.batch.outcome import Outcome, Stopped
+from rlm_core.batch.outcome import Failed, Outcome, Stopped, Verdict
 from rlm_core.batch.schedule import Attempt
 from rlm_core.batch.task import Inline, Task
 
@@ -73,4 +76,34 @@ def test_it_can_be_woken_and_stopped() -> None:
     assert made.wait(DEADLINE) == []
     made.stop()
     assert collected(made, 1) == {"a"}
+    made.close()
+
+
+class Leaving:
+    """Ends the thread that asks."""
+
+    def answer(self, _: Attempt) -> Outcome:
+        sys.exit("gone")
+
+
+def test_what_ends_a_thread_is_an_outcome_and_ends_none() -> None:
+    made = LocalEngine(Leaving(), concurrency=1)  # ty: ignore[invalid-argument-type] - a double
+    for name in "ab":
+        made.start(attempt(name))
+        ((told, outcome),) = made.wait(DEADLINE)
+        assert told == name
+        assert isinstance(outcome, Failed)
+        assert (outcome.error.type, outcome.verdict) == ("SystemExit", Verdict.GIVE_UP)
+    made.close()
+
+
+def test_it_can_be_closed_when_no_thread_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    made = engine(Holding(), 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start"):
+            made.start(attempt("a"))
     made.close()
