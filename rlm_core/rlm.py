@@ -176,11 +176,11 @@ class RLM:
         import asyncio
 
         running = self.start(query, context, output=output)
-        ended = asyncio.ensure_future(asyncio.to_thread(running.wait))
+        ended = running.told_in(asyncio.get_running_loop())
         try:
             await asyncio.shield(ended)
         except asyncio.CancelledError:
-            await asyncio.to_thread(running.cancel)
+            running.cancel_aside()
             await asyncio.wait([ended])
             raise
         return running.result()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rlm_core.calls import THREADS, CancelScope
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from rlm_core.tree import RunTree
@@ -76,6 +78,16 @@ class Running(Generic[R]):
         """Have `tell` called once it has ended: in its thread, or now if it has."""
         self._ended.add_done_callback(_Told(tell))
 
+    def told_in(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """A future of this event loop that is done once the run has ended: no thread waits."""
+        ended: asyncio.Future[None] = loop.create_future()
+        self.when_done(partial(_tell, loop, ended))
+        return ended
+
+    def cancel_aside(self) -> None:
+        """Stop the run, without waiting for what is in its way: for an event loop."""
+        THREADS.start(self.scope.cancel)
+
     def result(self, timeout: float | None = None) -> R:
         """How it ended. Raises what the run raised, and TimeoutError after `timeout` seconds."""
         self.wait(timeout)
@@ -84,6 +96,17 @@ class Running(Generic[R]):
     def _serve(self) -> None:
         with suppress(BaseException):  # it is raised again where it is waited for
             self.run_here()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+    """From another thread; a loop that has ended meanwhile needs to be told nothing."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_end, ended)
+
+
+def _end(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 class _Told:

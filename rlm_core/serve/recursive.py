@@ -46,11 +46,9 @@ class RecursiveJob:
         Raises Problem, and what `RLM.run_result` raises.
         """
         plan, asked = self._plan, self._asked
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
         running = self._rlm.start(asked.question, asked.context, output=plan.request.schema)
         self._running = running
-        running.when_done(partial(_tell, loop, ended))
+        ended = running.told_in(asyncio.get_running_loop())
         try:
             async with asyncio.timeout(plan.seconds + LATE_SECONDS):
                 await ended
@@ -63,7 +61,7 @@ class RecursiveJob:
         """Stop it, without waiting for its end."""
         running = self._running
         if running is not None and not running.done:
-            asyncio.get_running_loop().run_in_executor(None, running.cancel)
+            running.cancel_aside()
 
     def wait(self, seconds: float) -> None:
         """Return when it has ended (in another thread than the loop's). Raises TimeoutError."""
@@ -138,15 +136,6 @@ def _answer_of(result: RunResult[Any], plan: Plan, spent: Spent) -> Answer:
         ending=result.ending.value,
         isolation=result.isolation,
     )
-
-
-def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
-    _soon(loop, partial(_end, ended))
-
-
-def _end(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)
 
 
 def _soon(loop: asyncio.AbstractEventLoop, tell: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ import gc
 import json
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, asdict, replace
 from pathlib import Path
 from typing import Any
@@ -338,6 +339,34 @@ def test_cancelling_an_async_run_stops_it_wherever_it_is(tmp_path: Path, where: 
 
     asyncio.run(cancelled())
     finish.set()
+
+
+def test_runs_for_asyncio_take_none_of_its_threads(tmp_path: Path) -> None:
+    started, finish = threading.Semaphore(0), threading.Event()
+
+    def slow(_: str) -> str:
+        started.release()
+        finish.wait(60)
+        return "FINAL: late"
+
+    rlm = rlm_for(tmp_path, Answering(slow))
+
+    async def cancelled() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        runs = [asyncio.ensure_future(rlm.arun("Q?", TEXT)) for _ in range(3)]
+        for _ in runs:
+            await asyncio.to_thread(started.acquire, timeout=30)  # the only thread is free
+        for run in runs:
+            run.cancel()
+        done, _ = await asyncio.wait(runs, timeout=30)
+        assert all(run.cancelled() for run in done)
+        assert len(done) == 3
+
+    try:
+        asyncio.run(cancelled())
+    finally:
+        finish.set()
 
 
 def test_ctrl_c_in_a_model_stops_the_other_calls_too(tmp_path: Path) -> None:
