@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rlm_core.turns import Turn, Turns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rlm_core.calls import CancelScope
-
-POLL_SECONDS = 0.1  # how soon one that waits for its turn notices that its run was stopped
 
 
 @dataclass(frozen=True)
@@ -31,38 +31,25 @@ class ProviderGate:
     ) -> None:
         self._limits = limits
         self._clock = clock
+        self._turns = Turns(limits.concurrent)
         self._lock = threading.Lock()
-        self._inside = 0
         self._next = clock()
 
     def passing(self, scope: CancelScope) -> Passing:
         """Wait for a turn, and hold it. Raises RunCancelled when the run is stopped meanwhile."""
         return Passing(self, scope)
 
-    def enter(self, scope: CancelScope) -> None:
-        """Wait for a turn; it is held until `leave`. Raises RunCancelled, and then holds none."""
-        while not self._enter():
-            scope.sleep(POLL_SECONDS)
+    def enter(self, scope: CancelScope) -> Turn:
+        """Wait for a turn. Raises RunCancelled, and then holds none."""
+        turn = self._turns.take(scope)
         try:
-            scope.sleep(self._turn())
+            scope.sleep(self._pause())
         except BaseException:
-            self.leave()
+            turn.give_back()
             raise
+        return turn
 
-    def leave(self) -> None:
-        """Give the turn back."""
-        with self._lock:
-            self._inside -= 1
-
-    def _enter(self) -> bool:
-        with self._lock:
-            most = self._limits.concurrent
-            if most is not None and self._inside >= most:
-                return False
-            self._inside += 1
-            return True
-
-    def _turn(self) -> float:
+    def _pause(self) -> float:
         """Seconds until this call may be made; the turns are spread evenly over the minute."""
         if self._limits.per_minute is None:
             return 0.0
@@ -76,17 +63,17 @@ class ProviderGate:
 class Passing:
     """Lasts as long as a turn is held."""
 
-    __slots__ = ("_gate", "_scope")
+    __slots__ = ("_gate", "_scope", "_turn")
 
     def __init__(self, gate: ProviderGate, scope: CancelScope) -> None:
         self._gate = gate
         self._scope = scope
 
     def __enter__(self) -> None:
-        self._gate.enter(self._scope)
+        self._turn = self._gate.enter(self._scope)
 
     def __exit__(self, *_: object) -> None:
-        self._gate.leave()
+        self._turn.give_back()
 
 
 class Providers:

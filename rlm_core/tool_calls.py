@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,19 +17,21 @@ from rlm_core.digest import digest
 from rlm_core.errors import ToolLimit, ToolTimeout
 from rlm_core.recording import RecordedReply, failure
 from rlm_core.trace import TraceStep, cut
+from rlm_core.turns import Turns
 from rlm_sandbox import values
 from rlm_sandbox.errors import ValueRefused
 
 if TYPE_CHECKING:
     import asyncio
     import inspect
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Iterable
 
     from rlm_core.calls import CancelScope
     from rlm_core.tools import Tool
     from rlm_core.tree import RunTree
 
-POLL_SECONDS = 0.1  # how soon one that waits for its turn notices that its run was stopped
+_NOT_COUNTED = frozenset({"ToolArguments", "ToolLimit"})
+"""Errors of calls that did not come to the tool."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,13 @@ class ToolCalls:
         key = _key_of(asked)
         recorded = self._tree.playback.of_tool(key, f"the call {asked[:80]}")
         if recorded is not None:
-            gate.calls += 1
+            if recorded.error not in _NOT_COUNTED:
+                gate.count()
             return _given(recorded)
         try:
             bound = gate.tool.bound(args, kwargs)
             gate.count()
-            with gate.passing(caller.scope):
+            with gate.turns.passing(caller.scope):
                 result = self._waited(gate.tool, bound, caller.scope)
             plain = gate.tool.plain(result)
         except Exception as error:
@@ -158,30 +161,16 @@ class _Gate:
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
         self._lock = threading.Lock()
-        self.calls = 0
-        concurrent = tool.limits.concurrent
-        self._slots = None if concurrent is None else threading.BoundedSemaphore(concurrent)
+        self._calls = 0
+        self.turns = Turns(tool.limits.concurrent)
 
     def count(self) -> None:
         """Take one call. Raises ToolLimit."""
         most = self.tool.limits.max_calls
         with self._lock:
-            if most is not None and self.calls >= most:
+            if most is not None and self._calls >= most:
                 raise ToolLimit(f"{self.tool.name} may be called {most} times in a run, and was")
-            self.calls += 1
-
-    @contextmanager
-    def passing(self, scope: CancelScope) -> Generator[None]:
-        """Wait for a turn. Raises RunCancelled when the run is stopped meanwhile."""
-        if self._slots is None:
-            yield
-            return
-        while not self._slots.acquire(timeout=POLL_SECONDS):
-            scope.check()
-        try:
-            yield
-        finally:
-            self._slots.release()
+            self._calls += 1
 
 
 class _Call:

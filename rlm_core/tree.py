@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rlm_core.cache import is_failure
@@ -11,6 +10,7 @@ from rlm_core.models import is_cacheable, model_name
 from rlm_core.playback import Playback, episode_key
 from rlm_core.recorder import Recorder
 from rlm_core.recording import RecordedReply
+from rlm_core.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,25 +59,6 @@ class RunningStep:
         self.end()
 
 
-class Hold:
-    """What a call holds, given back once: when it has ended, or when nobody waits for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: list[Callable[[], object]] = []
-
-    def add(self, give_back: Callable[[], object]) -> None:
-        """It holds one thing more."""
-        self._held.append(give_back)
-
-    def give_back(self) -> None:
-        """Give everything back that is held still."""
-        with self._lock:
-            held, self._held = self._held, []
-        for give_back in held:
-            give_back()
-
-
 class RunTree:
     """One run: the root's episode and every episode below it. Close it when the run ends."""
 
@@ -103,7 +84,7 @@ class RunTree:
         self.seed = seed
         self.ledger = config.policy.open()
         self.deepest = config.subcalls.deepest(config.policy)
-        self.slots = threading.BoundedSemaphore(config.subcalls.max_concurrent)
+        self.turns = Turns(config.subcalls.max_concurrent)
         """Calls of sub-models in flight at once; whole episodes do not count."""
         self.recorder = Recorder(self.ledger, listener, file)
         self._file = file
@@ -153,14 +134,12 @@ class RunTree:
         recorded = self.playback.of_call(key, cached=False)
         if recorded is not None:
             return recorded.response()
-        hold = Hold()
+        turn = self.turns.take(scope)
         try:
-            self.slots.acquire()
-            hold.add(self.slots.release)
-            with scope.stopping(hold.give_back):  # a call that is left to itself keeps no slot
+            with scope.stopping(turn.give_back):  # a call that is left to itself keeps no turn
                 return self._live(adapter, messages, max_tokens, scope, key=key, here=here)
         finally:
-            hold.give_back()
+            turn.give_back()
 
     def _live(
         self,

@@ -11,6 +11,7 @@ from rlm_core.context import Context
 from rlm_core.errors import RunCancelled
 from rlm_core.replay import replay
 from rlm_core.rlm import RLM
+from rlm_core.tools import tool
 from tests.rlm_core.models import Scripted
 
 TEXT = Context.from_text("text")
@@ -86,3 +87,23 @@ def test_a_secret_that_a_tool_gave_is_not_in_the_trace_in_any_encoding(
     more = RLM(Scripted("FINAL_VAR: n"), cache_dir=tmp_path, tools=[credential], trace_path=path)
     assert more.run_result("Q?", TEXT, resume=path).answer == str(len("it is " + SECRET))
     assert calls == ["called", "called"]
+
+
+def test_a_run_that_goes_on_has_as_many_calls_left_as_it_had(tmp_path: Path) -> None:
+    @tool(max_calls=2)
+    def half(n: int) -> int:
+        return n // 2
+
+    before = "for x in ['bad', 'bad', 2]:\n    try: half(x)\n    except Exception as e: print(e)"
+    after = "try: said = half(4)\nexcept Exception as e: said = str(e)"
+    path = tmp_path / "run.jsonl"
+
+    def run(*script: str, resume: Path | None = None) -> str:
+        rlm = RLM(Scripted(*script), cache_dir=tmp_path, tools=[half], trace_path=path)
+        return rlm.run_result("Q?", TEXT, resume=resume).answer
+
+    assert run(before, after, "FINAL_VAR: said") == "2"
+    lines = path.read_bytes().splitlines(keepends=True)
+    first = next(n for n, line in enumerate(lines) if b'"kind":"repl_exec"' in line)
+    path.write_bytes(b"".join(lines[: first + 1]))
+    assert run(after, "FINAL_VAR: said", resume=path) == "2"

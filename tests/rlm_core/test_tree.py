@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from rlm_core.recording import RecordedReply, Recording
 from rlm_core.trace import Trace
 from rlm_core.tree import RunTree
 from tests.rlm_core.models import Answering
+from tests.waiting import until
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 
@@ -58,3 +61,27 @@ def test_a_subcall_is_an_episode_above_the_deepest_level_if_asked_for(tmp_path: 
     assert (recursive.is_recursive(1), recursive.is_recursive(2)) == (True, False)
     plain.close()
     recursive.close()
+
+
+def test_a_step_that_waits_for_its_turn_can_be_stopped(tmp_path: Path) -> None:
+    made = tree(tmp_path, max_concurrent_subcalls=1)
+    asked, finish = threading.Event(), threading.Event()
+
+    def slow(_: str) -> str:
+        asked.set()
+        finish.wait(60)
+        return "late"
+
+    def ask(model: Answering, scope: CancelScope) -> str:
+        return made.ask_as_subcall(model, MESSAGES, 5, scope, key="k").text
+
+    with ThreadPoolExecutor(2) as threads, made.running(1, made.scope) as scope:
+        first = threads.submit(ask, Answering(slow), made.scope)
+        assert asked.wait(60)
+        second = threads.submit(ask, Answering(), scope)
+        until(lambda: scope._stops)
+        assert made.cancel_step(1)
+        assert isinstance(second.exception(60), RunCancelled)
+        finish.set()
+        assert first.result(60) == "late"
+    made.close()
