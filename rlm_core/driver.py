@@ -139,7 +139,9 @@ class EpisodeDriver:
                 tree.recorder.add(step.but(error=said, elapsed=time.monotonic() - started))
             raise
         tree.ledger.settle(held, reply.usage, reply.model_id or name)
-        return self._replied(reply, step, time.monotonic() - started)
+        replied = self._replied(reply, step, time.monotonic() - started)
+        tree.recorder.check()
+        return replied
 
     def _hold(self, ask: Ask, name: str | None) -> Reservation:
         """Take a step and hold what its call may use. Raises PolicyError."""

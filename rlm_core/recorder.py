@@ -6,17 +6,21 @@ import base64
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rlm_core.events import RLMEvent
 from rlm_core.recording import RecordedReply
 from rlm_core.trace import Trace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rlm_core.events import RLMEventListener
     from rlm_core.ledger import Ledger
     from rlm_core.trace import TraceStep
     from rlm_core.trace_file import TraceFile
+
+T = TypeVar("T")
 
 _KIND_BELOW = {
     "root_call": "sub_root_call",
@@ -66,7 +70,7 @@ class Recorder:
         with self._lock:
             self.trace.add(step)
             if self._file is not None:
-                self._file.write(step)
+                self._write(self._file.write, step)
             if self._listener is not None:
                 self.tell(RLMEvent("step_completed", step=step))
 
@@ -78,7 +82,7 @@ class Recorder:
     def keep(self, record: dict[str, object]) -> None:
         """Write something else into the trace file, if there is one."""
         if self._file is not None:
-            self._file.record(record)
+            self._write(self._file.record, record)
 
     def keep_result(self, key: str, encoded: bytes) -> None:
         """Write what a function gave into the trace file, unless it holds a secret."""
@@ -97,8 +101,18 @@ class Recorder:
             self._failure = error
             raise
 
+    def _write(self, write: Callable[[T], object], what: T) -> None:
+        """A file that cannot be written ends the run, at its next check: not what is under way,
+        which is paid for, and of which the code would be told as a failure.
+        """
+        if self._failure is None:
+            try:
+                write(what)
+            except OSError as error:
+                self._failure = error
+
     def check(self) -> None:
-        """Raise what the listener raised while the code waited for a subcall.
+        """Raise what the listener raised while the code waited for a subcall, or the trace file.
 
         There it became an exception in the code, which may have caught it.
         """

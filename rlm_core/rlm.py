@@ -103,8 +103,9 @@ class RLM:
 
         `resume` is the trace file of a run that was cut off: what was answered in it is not asked
         again, and the rest is appended to it; its budget and usage are those of the whole run,
-        what was paid before included. Raises what the root model's adapter raises,
-        SandboxError where code cannot be run, and TraceError where the trace is of another run.
+        what was paid before included. Raises what the root model's adapter raises, SandboxError
+        where code cannot be run, TraceError where the trace is of another run, and OSError where
+        it cannot be written.
         """
         return self.prepare(query, context, output=output, resume=resume).run_here()
 

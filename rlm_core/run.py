@@ -170,6 +170,7 @@ def _finished(
     equipment.logger.info("final answer=%s", finish.answer)
     result = _result(tree, finish, time.monotonic() - started, typed=question.output is not None)
     tree.recorder.keep(_foot(result))
+    tree.recorder.check()
     tree.recorder.tell(RLMEvent("run_finished", query=query, output=finish.answer))
     return result
 

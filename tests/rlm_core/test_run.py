@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rlm_core.recording import Recording
 from rlm_core.replay import replay
 from rlm_core.rlm import RLM
 from rlm_core.run import RunUsage
+from rlm_core.trace_file import TraceFile
 from tests.rlm_core.models import Answering, Scripted
 
 TEXT = Context.from_text("text")
@@ -142,3 +144,26 @@ def test_a_recursive_run_goes_on_wherever_it_was_cut_off(
     assert replayed.differences == ()
     assert replayed.result is not None
     assert replayed.result.answer == expected
+
+
+def test_a_trace_that_cannot_be_written_ends_the_run_and_is_no_failure_of_a_subcall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = TraceFile.record
+
+    def full(file: TraceFile, what: dict[str, object]) -> None:
+        if what["kind"] == "reply" and "#" not in str(what["key"]):  # a sub-model's
+            raise OSError(errno.ENOSPC, "No space left on device")
+        record(file, what)
+
+    monkeypatch.setattr(TraceFile, "record", full)
+    root, sub = Scripted(CELL, "FINAL_VAR: x"), Answering()
+    running = rlm(tmp_path, root, sub, trace_path=tmp_path / "run.jsonl").prepare("Q?", TEXT)
+    with pytest.raises(OSError, match="No space left"):
+        running.run_here()
+    assert running.tree is not None
+    used, steps = running.tree.ledger.used(), running.tree.recorder.trace.steps
+    assert used.subcalls == 4
+    assert [step.error for step in steps if step.kind == "subcall"] == [None] * 4
+    assert used.tokens == sum(step.usage.total_tokens for step in steps if step.usage is not None)
+    assert len(root.calls) == 1
