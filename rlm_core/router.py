@@ -120,6 +120,7 @@ class SmartRouter:
         self._extra = dict(rlm_extra_kwargs or {})
         limits: Any = self._extra.get("provider_limits")
         self._providers = limits if isinstance(limits, Providers) else Providers(limits)
+        self._extra["provider_limits"] = self._providers  # for all runs together
 
     def run(
         self,

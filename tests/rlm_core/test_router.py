@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from rlm_core import Context, ExecutionProfile, Policy, RouterConfig, SmartRoute
 from rlm_core.errors import AnswerMistyped, ConfigError
 from rlm_core.policy import MaxTokensExceeded
 from rlm_core.prompts import BASE_SYSTEM_PROMPT
+from rlm_core.provider import ProviderLimits
 from tests.rlm_core.models import Answering, Scripted
 
 SMALL = Context.from_text("The key is 7.")
@@ -108,3 +112,25 @@ def test_a_result_is_frozen_plain_data(tmp_path: Path) -> None:
     result = router_for(tmp_path, Scripted("7")).run("Q?", SMALL)
     assert asdict(result)["method"] == "baseline"
     assert asdict(RouterConfig())["baseline_threshold"] == 8000
+
+
+def test_what_a_provider_allows_holds_for_all_runs_together(tmp_path: Path) -> None:
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def answer(_: str) -> str:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        time.sleep(0.02)
+        with lock:
+            inside[0] -= 1
+        return "x = 1\nFINAL_VAR: x"
+
+    limits = {"*": ProviderLimits(concurrent=1)}
+    router = router_for(tmp_path, Answering(answer), rlm_extra_kwargs={"provider_limits": limits})
+    with ThreadPoolExecutor(4) as threads:
+        for method in ("baseline", "rlm"):
+            runs = [threads.submit(router.run, "Q?", LARGE, force_method=method) for _ in range(4)]
+            for run in runs:
+                run.result(60)
+    assert most[0] == 1
