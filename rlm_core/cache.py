@@ -143,9 +143,14 @@ class FileCache:
         if not self._pending:
             return
         rows = list(self._pending.values())
+        try:
+            with self._open() as connection:
+                connection.executemany("insert or replace into replies values (?, ?, ?)", rows)
+        except BaseException:  # they may be written the next time; but not without end
+            for key in list(self._pending)[:-MOST_PENDING]:
+                del self._pending[key]
+            raise
         self._pending.clear()
-        with self._open() as connection:
-            connection.executemany("insert or replace into replies values (?, ?, ?)", rows)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -52,6 +54,46 @@ def test_a_class_that_keeps_replies_elsewhere_needs_only_get_and_set(tmp_path: P
         cache.flush()
         assert cache.get("k") == RECORD
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_could_not_be_written_is_written_later_and_does_not_pile_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = FileCache(tmp_path)
+    cache.set("first", RECORD)
+    cache.add("kept", RECORD)
+    with monkeypatch.context() as patched:
+        patched.setattr(cache, "_open", _locked)
+        with pytest.raises(sqlite3.OperationalError):
+            cache.flush()
+        for number in range(2 * MOST_PENDING):
+            with suppress(sqlite3.OperationalError):
+                cache.add(str(number), RECORD)
+    assert len(cache._pending) == MOST_PENDING
+    cache.flush()
+    cache.close()
+    with FileCache(tmp_path) as again:
+        assert again.get("first") == RECORD
+        assert again.get(str(2 * MOST_PENDING - 1)) == RECORD
+        assert again.get("kept") is None  # the oldest go
+
+
+def test_what_could_not_be_written_once_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FileCache(tmp_path) as cache:
+        cache.add("kept", RECORD)
+        with monkeypatch.context() as patched:
+            patched.setattr(cache, "_open", _locked)
+            with pytest.raises(sqlite3.OperationalError):
+                cache.flush()
+        cache.flush()
+    with FileCache(tmp_path) as again:
+        assert again.get("kept") == RECORD
+
+
+def _locked() -> NoReturn:
+    raise sqlite3.OperationalError("database is locked")
 
 
 def test_what_was_added_does_not_pile_up(tmp_path: Path) -> None:
