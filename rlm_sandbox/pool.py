@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from rlm_sandbox.errors import PoolExhausted, SandboxClosed, SandboxError
+from rlm_sandbox.errors import PoolExhausted, SandboxClosed, SandboxError, StartFailed
 from rlm_sandbox.host.keeper import Keeper
 from rlm_sandbox.host.nursery import NURSERY, Breed
 from rlm_sandbox.host.texts import Texts
@@ -219,6 +219,9 @@ class Shelf:
                 self.fill_one()
             except SandboxError as error:
                 self._disappoint(error)
+                time.sleep(RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, and go on
+                self._disappoint(StartFailed(f"no sandbox starts: {type(error).__name__}: {error}"))
                 time.sleep(RETRY_SECONDS)
             finally:
                 with self._changed:

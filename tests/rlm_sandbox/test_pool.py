@@ -197,6 +197,24 @@ def test_those_who_wait_are_told_when_workers_do_not_start_any_more(
             pool.checkout(timeout=PATIENCE)
 
 
+def test_whatever_goes_wrong_with_a_start_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with SandboxPool(1) as pool:
+        box = pool.checkout()
+        with monkeypatch.context() as patched:
+            patched.setattr(Order, "keeper", _is_wrong)
+            threading.Timer(0.05, box.close).start()
+            with pytest.raises(StartFailed, match="OSError: beyond us"):
+                pool.checkout(timeout=PATIENCE)
+        with pool.checkout(timeout=PATIENCE) as box:
+            assert printed(box, "print(1)") == "1\n"
+
+
+def _is_wrong(_order: Order, _functions: object) -> NoReturn:
+    raise OSError("beyond us")
+
+
 def _fails(_order: Order, _functions: object) -> NoReturn:
     raise StartFailed("no worker came up")
 
