@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ class DocumentSpans(Sequence[str]):
     def bounds(self) -> list[int]:
         """The flat run of starts and ends from which an equal object can be made."""
         return [bound for pair in zip(self._starts, self._ends, strict=True) for bound in pair]
+
+    def start(self, index: int) -> int:
+        """Where a document begins, in characters of the text."""
+        return self._starts[index]
 
     def lengths(self) -> list[int]:
         """Characters in each document."""
@@ -178,6 +183,11 @@ class Context:
 
     def spans(self) -> DocumentSpans | None:
         """The documents as spans of `text`, or None where they are no parts of it in order."""
+        return self._spans
+
+    @cached_property
+    def _spans(self) -> DocumentSpans | None:
+        """Found once: it takes as long as reading all of the text."""
         if isinstance(self.documents, DocumentSpans):
             return self.documents
         bounds = _evenly_joined(self.text, self.documents)
@@ -189,7 +199,7 @@ class Context:
         index = spans.at(position) if spans is not None else None
         if spans is None or index is None:
             return f"character {position}"
-        start = spans.bounds()[2 * index]
+        start = spans.start(index)
         line = self.text.count("\n", start, position) + 1
         name = self.document_path(index)
         if name is None and len(spans) == 1:

@@ -136,9 +136,9 @@ def build_root_user_message(
     if context_type == "document_list" or num_documents != 1:
         facts.append(f"Number of documents: {num_documents}")
     if bool(document_lengths):
-        facts.append(f"Document lengths: {_ends_of(list(map(str, document_lengths)))}")
+        facts.append(f"Document lengths: {_ends_of(document_lengths)}")
     if paths:
-        facts.append(f"Paths: {_ends_of(list(paths))}")
+        facts.append(f"Paths: {_ends_of(paths)}")
     first = FIRST_LOOK if step == 1 and not repl_executed else ""
     return (
         f"{first}Query:\n{query}\n\n"
@@ -182,7 +182,8 @@ def shown(text: str | None, limit: int) -> str:
     return f"{text[:limit]}\n...[truncated {len(text) - limit} chars]"
 
 
-def _ends_of(items: list[str]) -> str:
+def _ends_of(items: Sequence[object]) -> str:
     if len(items) <= 10:
-        return f"[{', '.join(items)}]"
-    return f"[{', '.join(items[:5])}, ... {', '.join(items[-5:])}]"
+        return f"[{', '.join(map(str, items))}]"
+    first, last = map(str, items[:5]), map(str, items[-5:])
+    return f"[{', '.join(first)}, ... {', '.join(last)}]"

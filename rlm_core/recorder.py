@@ -75,6 +75,11 @@ class Recorder:
                 self.tell(RLMEvent("step_completed", step=step))
 
     @property
+    def listens(self) -> bool:
+        """Whether anybody is told of what happens."""
+        return self._listener is not None
+
+    @property
     def writes(self) -> bool:
         """Whether there is a trace file."""
         return self._file is not None

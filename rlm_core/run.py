@@ -163,7 +163,9 @@ def _finished(
     started = time.monotonic()
     query, context = question.query, question.context
     rules = _rules_for(tree.config.rules, question.output)
-    tree.recorder.tell(RLMEvent("run_started", query=query, context_metadata=context.metadata()))
+    if tree.recorder.listens:
+        about = context.metadata()
+        tree.recorder.tell(RLMEvent("run_started", query=query, context_metadata=about))
     if tree.recorder.writes:
         tree.recorder.keep(_head(tree, equipment, question, rules))
     finish = episodes.root(query, context, rules)

@@ -160,11 +160,12 @@ class RunTree:
             with self._providers.gate(model_name(adapter)).passing(scope):
                 reply = call_model(adapter, messages, max_tokens, scope, here=here)
         except Exception as error:
-            if not scope.cancelled:
+            if self.recorder.writes and not scope.cancelled:
                 failed = RecordedReply(str(error), error=type(error).__name__, asked=asked)
                 self.recorder.keep(failed.to_record(key))
             raise
-        self.recorder.keep(RecordedReply.of(reply, asked=asked).to_record(key))
+        if self.recorder.writes:
+            self.recorder.keep(RecordedReply.of(reply, asked=asked).to_record(key))
         return reply
 
     def running(self, step_id: int, above: CancelScope) -> RunningStep:

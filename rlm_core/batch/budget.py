@@ -2,7 +2,8 @@
 
 No task may spend more than it was granted, and what is granted and spent together is never more
 than there is: so the batch keeps its limit on however many machines it runs. What a task does not
-spend comes back. A task that would need more than its grant is begun again with more.
+spend comes back; what one was granted that was lost with its machine does not. A task that would
+need more than its grant is begun again with more.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ class Budget:
     def __init__(self, limit: float | None = None, *, spent: float = 0.0) -> None:
         self._limit = UNLIMITED if limit is None else limit
         self._granted = 0.0
+        self._lost = 0.0
         self._tasks = 0
         self._before = spent
         self.spent = spent
 
     @property
     def available(self) -> float:
-        """What is neither spent nor granted."""
-        return self._limit - self.spent - self._granted
+        """What is neither spent, nor granted, nor lost."""
+        return self._limit - self.spent - self._granted - self._lost
 
     @property
     def mean(self) -> float:
@@ -62,3 +64,9 @@ class Budget:
             self._granted = max(0.0, self._granted - granted)
         self.spent += spent
         self._tasks += 1
+
+    def lose(self, granted: float) -> None:
+        """A task was lost while it ran: nobody knows how much of its grant it had spent."""
+        if self._limit != UNLIMITED:
+            self._granted = max(0.0, self._granted - granted)
+            self._lost += granted

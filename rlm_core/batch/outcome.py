@@ -57,6 +57,8 @@ class Lost:
     """The process or the machine that ran it is gone, and nothing is known of the run."""
 
     why: str
+    began: bool = True
+    """False if it was never given to a machine."""
 
 
 @dataclass(frozen=True)

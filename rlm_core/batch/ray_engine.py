@@ -127,7 +127,7 @@ class RayEngine:
             attempt = replace(attempt, task=replace(attempt.task, source=Loaded(context)))
         up = [worker for worker in self._workers if worker.ready is None]
         if not up:  # the last one went a moment ago
-            self._failed_here.append((name, Lost("the machine was lost")))
+            self._failed_here.append((name, Lost("the machine was lost", began=False)))
             return
         worker = min(up, key=_load)
         reference = worker.handle.answer.remote(attempt)

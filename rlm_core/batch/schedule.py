@@ -187,8 +187,11 @@ class Schedule:
                 return self._completed(self._settled(attempt, outcome.usage), outcome, now)
             case Failed():
                 return self._failed(self._settled(attempt, outcome.usage), outcome, now)
-            case Lost(why):
-                self.budget.settle(attempt.grant, 0.0)
+            case Lost(why, began):
+                if began:
+                    self.budget.lose(attempt.grant)
+                else:
+                    self.budget.settle(attempt.grant, 0.0)
                 return self._suspect(replace(attempt, lost=attempt.lost + 1), why)
             case Stopped(usage):
                 self.budget.settle(attempt.grant, usage.cost)

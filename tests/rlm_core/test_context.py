@@ -133,6 +133,13 @@ def test_a_position_is_located_by_path_and_line() -> None:
     assert Context.from_text("a\nb").locate(2) == "line 2"
 
 
+def test_where_the_documents_are_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = Context.from_documents(["one", "two"])
+    assert several.spans() is several.spans()
+    monkeypatch.setattr("rlm_core.context._evenly_joined", None)
+    assert several.locate(several.text.index("two")) == "document 1, line 1"
+
+
 def test_documents_that_are_no_parts_of_the_text_have_no_spans() -> None:
     assert Context("abc", ("x", "y"), "document_list").spans() is None
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +35,15 @@ def test_what_is_not_spent_comes_back() -> None:
     budget.settle(granted, 1.0)
     assert budget.available == 7.0
     assert budget.grant(running=0, slots=1) == 7.0
+
+
+def test_what_was_lost_does_not_come_back_and_is_no_experience() -> None:
+    budget = Budget(10.0)
+    budget.lose(granted_to(budget, slots=5))
+    assert (budget.available, budget.mean, budget.spent) == (8.0, 0.0, 0.0)
+    unlimited = Budget()
+    unlimited.lose(granted_to(unlimited))
+    assert unlimited.available == math.inf
 
 
 def test_what_was_spent_before_counts() -> None:

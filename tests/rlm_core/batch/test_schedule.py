@@ -166,6 +166,14 @@ def test_a_task_whose_worker_was_lost_runs_again_after_all_others() -> None:
     assert order == ["b", "c", "a"]
 
 
+def test_what_a_lost_task_may_have_spent_is_not_spent_again() -> None:
+    made = schedule("a", "b", budget=Budget(10.0))
+    assert begin(made) == ["a", "b"]
+    assert made.ended("a", Lost("node gone"), 0.0) == []
+    assert made.ended("b", Lost("no node", began=False), 0.0) == []
+    assert made.budget.available == 5.0
+
+
 def test_a_task_that_kills_its_worker_runs_alone_and_is_given_up_at_last() -> None:
     made = schedule("poison", "b", slots=4, rules=Rules(poison_after=5))
     alone: list[bool] = []
