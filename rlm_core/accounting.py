@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from rlm_core.errors import RLMError
 
 if TYPE_CHECKING:
@@ -60,8 +62,7 @@ class Price:
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
-@dataclass(frozen=True)
-class Charge:
+class Charge(Struct, frozen=True):
     """An amount of tokens and money: reserved before a call, or used by one."""
 
     tokens: int = 0
@@ -95,8 +96,7 @@ class RunLimits:
         return Price(0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class Used:
+class Used(Struct, frozen=True):
     """What has been used so far, and what is held for calls in flight."""
 
     steps: int = 0

@@ -6,6 +6,7 @@ be left to themselves: what comes back after a call was given up is not looked a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ class FanOut:
                 self._land()
         except BaseException as error:  # Ctrl-C: nothing may stay held for what is under way
             for each in self._under_way.values():
-                each.failed(error)
+                with suppress(Exception):  # a listener's: what was raised first is raised
+                    each.failed(error)
             raise
         if self._failure is not None:
             raise self._failure

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlm_core import accounting
 from rlm_core.accounting import Charge, PolicyError, Used
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 0.2  # how soon a call that waits for others notices that the run was stopped
 
 
-@dataclass(frozen=True)
-class Reservation:
+class Reservation(Struct, frozen=True):
     """Tokens and money held for one call until it is settled or released."""
 
     charge: Charge

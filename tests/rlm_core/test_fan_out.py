@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from rlm_core.adapters.base import Usage
 from rlm_core.errors import RunCancelled
+from rlm_core.fan_out import FanOut
 from rlm_core.policy import Policy
 from rlm_core.stimuli import Ending, Finish, RunStatus
 from rlm_core.subcalls import Subcalls
@@ -97,3 +100,31 @@ def test_after_a_failure_of_a_strict_batch_nothing_more_is_begun(tmp_path: Path)
             host.subcalls.batch([str(number) for number in range(50)], {"on_error": "raise"})
         assert len(host.model.prompts) <= 3
         assert host.tree.ledger.used().held.tokens == 0
+
+
+class Interrupted(SimpleQueue[Any]):
+    """Ctrl-C while somebody waits here."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+class UnderWay:
+    """A call whose end somebody does not want to hear of."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def failed(self, error: BaseException) -> NoReturn:
+        self.ended = True
+        raise LookupError("a listener's mistake") from error
+
+
+def test_when_it_is_interrupted_all_that_is_under_way_is_ended() -> None:
+    fan_out = FanOut(cast("Any", None), most=2, strict=False)
+    under_way = {number: UnderWay() for number in range(3)}
+    fan_out._under_way = cast("Any", under_way)
+    fan_out._landings = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        fan_out.answer([])
+    assert all(each.ended for each in under_way.values())
